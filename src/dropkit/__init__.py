@@ -1,0 +1,65 @@
+"""Dropout, done properly: any variant, in any PyTorch model, with proof whether it helped.
+
+Names are imported on first use, so that ``import dropkit`` and ``dropkit --help`` load no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dropkit import nn, ops, random, stats, surgery, zoo
+    from dropkit._catalogue import catalogue, variant
+    from dropkit.core import Variant
+    from dropkit.random import step
+    from dropkit.study import StudyResult, run_study
+    from dropkit.surgery import Applied, Plan, Rule, plan
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Applied": "dropkit.surgery",
+    "Plan": "dropkit.surgery",
+    "Rule": "dropkit.surgery",
+    "StudyResult": "dropkit.study",
+    "Variant": "dropkit.core",
+    "catalogue": "dropkit._catalogue",
+    "plan": "dropkit.surgery",
+    "run_study": "dropkit.study",
+    "step": "dropkit.random",
+    "variant": "dropkit._catalogue",
+}
+_ROOMS = ("nn", "ops", "random", "stats", "surgery", "zoo")
+
+__all__ = [
+    "Applied",
+    "Plan",
+    "Rule",
+    "StudyResult",
+    "Variant",
+    "catalogue",
+    "nn",
+    "ops",
+    "plan",
+    "random",
+    "run_study",
+    "stats",
+    "step",
+    "surgery",
+    "variant",
+    "zoo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    elif name in _ROOMS:
+        value = import_module(f"dropkit.{name}")
+    else:
+        raise AttributeError(f"module 'dropkit' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
