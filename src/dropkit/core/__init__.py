@@ -4,6 +4,7 @@ from dropkit.core.checks import check_rate
 from dropkit.core.errors import (
     ConfigError,
     DataError,
+    DtypeError,
     FolderError,
     InputError,
     NoMatchError,
@@ -19,6 +20,7 @@ from dropkit.core.registry import Variant, catalogue, register, variant
 __all__ = [
     "ConfigError",
     "DataError",
+    "DtypeError",
     "FolderError",
     "InputError",
     "NoMatchError",

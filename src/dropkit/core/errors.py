@@ -17,7 +17,11 @@ class RateError(InputError, ValueError):
 
 
 class ShapeError(InputError, ValueError):
-    """A tensor has the wrong rank, size or dtype for the operation."""
+    """A tensor has the wrong rank or size for the operation."""
+
+
+class DtypeError(InputError, TypeError):
+    """A tensor's dtype cannot hold the result of the operation."""
 
 
 class StreamError(InputError, RuntimeError):

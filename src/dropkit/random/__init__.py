@@ -1,1 +1,20 @@
-"""random."""
+"""Counter-based streams of random numbers: the same key gives the same mask everywhere."""
+
+from dropkit.random.bits import keep_mask, normal
+from dropkit.random.draw import next_key, skip_key
+from dropkit.random.key import Key, child_seed
+from dropkit.random.reference import mask
+from dropkit.random.stream import Stream, step, stream
+
+__all__ = [
+    "Key",
+    "Stream",
+    "child_seed",
+    "keep_mask",
+    "mask",
+    "next_key",
+    "normal",
+    "skip_key",
+    "step",
+    "stream",
+]

@@ -1,0 +1,58 @@
+"""Alpha dropout: dropout that keeps the mean and variance of self-normalising activations."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from dropkit.ops.reference import check_input, draw_keep
+
+SATURATION = -1.7580993408473766  # -lambda * alpha of SELU: what a dropped unit is set to
+
+
+def alpha_dropout(
+    x: Tensor,
+    rate: float,
+    *,
+    training: bool,
+    generator: torch.Generator | None = None,
+    site: str | None = None,
+) -> Tensor:
+    """Set each element to SELU's saturation value ``v`` with probability ``rate``, then restore the moments.
+
+    ``y = a * (x or v) + b`` with ``a = ((1 - rate) * (1 + rate * v**2))**-0.5`` and ``b = -a * rate * v``. For
+    ``x`` of mean 0 and variance 1 over the units, ``y`` has mean 0 and variance 1 as well. At rate 1, where
+    ``a`` is infinite, the output is 0.
+
+    Args:
+        x: Any shape, floating point. Never modified.
+        rate: Probability (dimensionless, per element) of *dropping*, in ``[0, 1]``.
+        training: If false, ``x`` itself is returned and no random number is drawn.
+        generator: Source of the mask's key. Default: the active stream, else PyTorch's own generator.
+        site: Name under which an active stream counts this call.
+
+    Returns:
+        Same shape, dtype and device as ``x``; dropped elements all equal ``a * v + b``.
+
+    Raises:
+        RateError: ``rate`` is outside ``[0, 1]`` or NaN.
+        DtypeError: ``x`` is not floating point.
+
+    Reference:
+        Klambauer et al., "Self-Normalizing Neural Networks", NeurIPS 2017, sec. "New Dropout Technique",
+        arXiv:1706.02515.
+    """
+    check_input("alpha_dropout", x, rate)
+    if not training:
+        return x
+    keep = draw_keep(x, x.shape, rate, generator, site)
+    if rate == 0.0:
+        return x
+    if rate == 1.0:
+        return torch.where(keep, x, 0.0)
+    a = ((1.0 - rate) * (1.0 + rate * SATURATION**2)) ** -0.5
+    b = -a * rate * SATURATION
+    wide = x if x.dtype == torch.float64 else x.float()
+    return torch.where(keep, wide * a + b, math.fsum((a * SATURATION, b))).to(x.dtype)

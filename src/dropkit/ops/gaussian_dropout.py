@@ -1,0 +1,56 @@
+"""Gaussian dropout: multiply each element by a normal variate of mean one."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from dropkit.core import RateError
+from dropkit.ops.reference import check_input
+from dropkit.random import next_key, normal, skip_key
+
+
+def gaussian_dropout(
+    x: Tensor,
+    rate: float,
+    *,
+    training: bool,
+    generator: torch.Generator | None = None,
+    site: str | None = None,
+) -> Tensor:
+    """Multiply each element by ``1 + s * z``, ``z`` standard normal, ``s**2 = rate / (1 - rate)``.
+
+    ``E[y] = x`` and ``Var[y] = x**2 * rate / (1 - rate)``, the moments of dropout at the same rate; nothing
+    becomes exactly zero.
+
+    Args:
+        x: Any shape, floating point. Never modified.
+        rate: Rate (dimensionless) of the dropout whose variance the noise has, in ``[0, 1)``.
+        training: If false, ``x`` itself is returned and no random number is drawn.
+        generator: Source of the noise's key. Default: the active stream, else PyTorch's own generator.
+        site: Name under which an active stream counts this call.
+
+    Returns:
+        Same shape, dtype and device as ``x``.
+
+    Raises:
+        RateError: ``rate`` is outside ``[0, 1)``, where the variance is infinite, or NaN.
+        DtypeError: ``x`` is not floating point.
+
+    Reference:
+        Srivastava et al., JMLR 15 (2014), sec. 10. *Departures*: none but the meaning of ``rate``.
+    """
+    check_input("gaussian_dropout", x, rate)
+    if rate == 1.0:
+        raise RateError("gaussian_dropout needs a rate in [0, 1), got 1.0: its variance would be infinite")
+    if not training:
+        return x
+    if rate == 0.0 or x.numel() == 0:
+        skip_key(site, generator)
+        return x
+    deviation = math.sqrt(rate / (1.0 - rate))
+    noise = 1.0 + deviation * normal(x.shape, next_key(site, generator, x.device), x.device)
+    wide = x if x.dtype == torch.float64 else x.float()
+    return (wide * noise.to(wide.dtype)).to(x.dtype)

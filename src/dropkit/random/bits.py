@@ -1,0 +1,127 @@
+"""Masks and normal variates as tensors, in plain torch operations, on any device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dropkit.core import StreamError
+from dropkit.random.draw import can_branch_on_data
+from dropkit.random.key import Key, Words
+from dropkit.random.layout import (
+    GROUP,
+    LANES,
+    NORMAL,
+    NORMAL_GROUP,
+    PRIMARY,
+    TIE,
+    bits_at,
+    block_words,
+    normal_words_at,
+    threshold,
+)
+from dropkit.random.philox import Word
+
+
+def keep_mask(shape: Sequence[int], rate: float, key: Key, device: torch.device) -> Tensor:
+    """Return a boolean mask, True = kept, equal to :func:`dropkit.random.mask` under the same key.
+
+    Args:
+        shape: Shape of the mask; its first axis is the one that a per-row ``sample`` or ``member`` counts.
+        rate: Probability of dropping, in ``(0, 1)``.
+        key: Key of the call.
+        device: Where to make it.
+
+    Raises:
+        StreamError: The stream has one ``sample`` or ``member`` a row, but for another number of rows.
+    """
+    high, low = divmod(threshold(rate), 1 << 16)
+    words, start = _placed(key, shape, device)
+    bits = _bits(start, shape, PRIMARY, words, device)
+    if low == 0:
+        return bits >= high
+    tie = bits == high
+    if not can_branch_on_data(device) or isinstance(start, Tensor):
+        return (bits > high) | (tie & (_bits(start, shape, TIE, words, device) >= low))
+    keep = bits > high
+    ties = tie.flatten().nonzero().flatten()  # one element in 65,536: draw again for these alone
+    if ties.numel():
+        keep.view(-1)[ties] = bits_at(ties + start, TIE, words) >= low
+    return keep
+
+
+def normal(shape: Sequence[int], key: Key, device: torch.device) -> Tensor:
+    """Return independent standard normal variates in float64, by Box-Muller from 32-bit uniforms.
+
+    The largest magnitude is 6.77; see :func:`keep_mask` for the arguments.
+    """
+    words, start = _placed(key, shape, device)
+    if isinstance(start, Tensor):
+        radius, angle, sine = normal_words_at(start, words)
+        size, turn = _radius(radius), _turn(angle)
+        return size * torch.where(sine == 1, turn.sin(), turn.cos())
+    count = math.prod(shape)
+    first, last = start // NORMAL_GROUP, -(-(start + count) // NORMAL_GROUP)
+    block = torch.arange(first * LANES, last * LANES, device=device)
+    w0, w1, w2, w3 = (w.view(-1, LANES) for w in block_words(block, NORMAL, words))
+    r0, a0, r1, a1 = _radius(w0), _turn(w1), _radius(w2), _turn(w3)
+    rows = torch.stack((r0 * a0.cos(), r0 * a0.sin(), r1 * a1.cos(), r1 * a1.sin()), dim=1)
+    skip = start - first * NORMAL_GROUP
+    return rows.flatten()[skip : skip + count].view(tuple(shape))
+
+
+def _radius(word: Tensor) -> Tensor:
+    return ((word.double() + 0.5) * 2.0**-32).log().mul(-2.0).sqrt()
+
+
+def _turn(word: Tensor) -> Tensor:
+    return word.double() * (2.0 * math.pi * 2.0**-32)
+
+
+def _bits(
+    start: int | Tensor, shape: Sequence[int], domain: int, words: Words, device: torch.device
+) -> Tensor:
+    """Return the 16-bit numbers of a whole mask: by blocks where its elements are consecutive, else one by one."""
+    if isinstance(start, Tensor):
+        numbers: Tensor = bits_at(start, domain, words)
+        return numbers
+    count = math.prod(shape)
+    first, last = start // GROUP, -(-(start + count) // GROUP)
+    block = torch.arange(first * LANES, last * LANES, device=device)
+    rows = torch.stack([w.view(-1, LANES) for w in block_words(block, domain, words)], dim=1)
+    halves = torch.stack((rows & 0xFFFF, rows >> 16), dim=1)
+    skip = start - first * GROUP
+    return halves.flatten()[skip : skip + count].view(tuple(shape))
+
+
+def _placed(key: Key, shape: Sequence[int], device: torch.device) -> tuple[Words, int | Tensor]:
+    """Return the words of ``key``, and the index of the first element or, if it takes tensors, of every element."""
+    size = math.prod(shape[1:])
+    sample = key.sample
+    if isinstance(sample, int) and not any(_by_row(word) for word in key.words):
+        return key.words, sample * size
+    rows = shape[0] if shape else 1
+
+    def spread(value: Word) -> Word:
+        # A 0-d CPU tensor mixes with any device without a copy; one value a row has to move and broadcast.
+        if not _by_row(value):
+            return value
+        if value.shape != (rows,):
+            raise StreamError(
+                f"the stream has a sample or member for each of {value.numel()} rows, shape "
+                f"{tuple(value.shape)}, but this mask has {rows} rows; pass a 1-d tensor with one value a row"
+            )
+        return value.to(device).view(rows, *[1] * (len(shape) - 1))
+
+    w0, w1, w2, w3 = (spread(word) for word in key.words)
+    offset = torch.arange(rows * size, device=device).view(tuple(shape))
+    if _by_row(sample):
+        offset = offset[:1]
+    return (w0, w1, w2, w3), spread(sample) * size + offset
+
+
+def _by_row(value: Word) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 0

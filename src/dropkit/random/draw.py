@@ -1,0 +1,71 @@
+"""One call of a random op: which key it gets, from a stream, a generator or PyTorch's global one."""
+
+from __future__ import annotations
+
+import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from dropkit.core import StreamError
+from dropkit.random.key import Key, draw_words
+from dropkit.random.recompute import region
+from dropkit.random.stream import distributed_rank, innermost
+
+
+def next_key(site: str | None, generator: torch.Generator | None, device: torch.device) -> Key:
+    """Return the key of this call's mask.
+
+    An explicit ``generator`` decides alone. Else the innermost stream does. Else one 64-bit draw from PyTorch's
+    default generator of ``device``, mixed with the distributed rank.
+
+    Args:
+        site: Name of the site, or None: the next unnamed call of the stream.
+        generator: Source of the draw, or None.
+        device: Device of the mask.
+
+    Raises:
+        StreamError: The call is made during backward under a stream, outside a checkpointed region whose
+            forward could be replayed.
+    """
+    if torch.compiler.is_compiling():
+        return _fresh_key(site, generator, device)
+    tape, recomputing = region()
+    if recomputing and tape is not None:
+        return tape.replay(site, torch._C._current_graph_task_id())
+    if recomputing and generator is None and innermost() is not None:
+        raise StreamError(
+            f"site {site!r} draws a mask during backward, where dropkit cannot tell which mask its forward drew; "
+            "use torch.utils.checkpoint without nesting, or leave the stream before calling backward"
+        )
+    key = _fresh_key(site, generator, device)
+    if tape is not None:
+        tape.record(site, key)
+    return key
+
+
+def skip_key(site: str | None, generator: torch.Generator | None) -> None:
+    """Count a call that needs no bits, so that a rate of 0 or 1 here shifts no other mask of the stream."""
+    current = innermost()
+    if current is not None and generator is None and (torch.compiler.is_compiling() or not region()[1]):
+        current.count(site)
+
+
+def can_branch_on_data(device: torch.device) -> bool:
+    """Whether values may be read on the host: in eager CPU code that no transform or mode is looking at."""
+    return (
+        device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and torch._C._functorch.maybe_current_level() is None
+        and _get_current_dispatch_mode() is None
+    )
+
+
+def _fresh_key(site: str | None, generator: torch.Generator | None, device: torch.device) -> Key:
+    current = innermost()
+    if current is not None and generator is None:
+        return current.key(site)
+    source = device if generator is None else generator.device
+    drawn = torch.randint(2**32, (2,), dtype=torch.int64, device=source, generator=generator)
+    if can_branch_on_data(source):
+        low, high = drawn.tolist()
+        return Key(draw_words(low, high, distributed_rank()))
+    return Key(draw_words(drawn[0], drawn[1], distributed_rank()))

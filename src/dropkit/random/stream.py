@@ -1,0 +1,188 @@
+"""Streams: where the masks of a piece of code come from."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dropkit.core import StreamError
+from dropkit.random.key import Key, Words, base_words, mask_words, seed_words, site_words, unnamed_site
+from dropkit.random.philox import Word
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from torch import Tensor
+
+
+class _Active(threading.local):
+    """The streams that this thread has entered; a thread never sees those of another."""
+
+    def __init__(self) -> None:
+        self.innermost: Stream | None = None
+        self.outer: list[Stream | None] = []
+
+
+_ACTIVE = _Active()
+
+
+class Stream:
+    """A source of masks, each a pure function of (seed, step, rank, member, site, occurrence).
+
+    Enter it with ``with``; streams nest, and the innermost wins. Made by :func:`stream`.
+    """
+
+    def __init__(self, seed: int, step: int, rank: int, member: int | Tensor, sample: int | Tensor) -> None:
+        seed_words(seed)
+        self.seed = seed
+        self.rank = _check_word("rank", rank)
+        self.member = member if isinstance(member, torch.Tensor) else _check_word("member", member)
+        self.sample = sample
+        self._unnamed: int | Tensor = 0
+        self._occurrences: dict[str, int | Tensor] = {}
+        self._move_to(step)
+
+    @property
+    def step(self) -> int:
+        """The current step, from 0."""
+        return self._step
+
+    def advance(self, n: int = 1) -> None:
+        """Go ``n`` steps on: new masks, and occurrences and unnamed calls counted from 0 again."""
+        self._move_to(self._step + n)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has to be in a checkpoint, as plain ints; not the rank, which differs by process."""
+        return {
+            "seed": self.seed,
+            "step": self._step,
+            "unnamed": int(self._unnamed),
+            "occurrences": {site: int(count) for site, count in self._occurrences.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken."""
+        missing = {"seed", "step", "unnamed", "occurrences"} - state.keys()
+        if missing:
+            raise StreamError(f"stream state lacks {sorted(missing)}; pass what Stream.state_dict() returned")
+        seed_words(state["seed"])
+        self.seed = state["seed"]
+        self._move_to(state["step"])
+        self._unnamed, self._occurrences = state["unnamed"], dict(state["occurrences"])
+
+    def count(self, site: str | None) -> tuple[tuple[Word, Word], Word]:
+        """Count one call of ``site`` (None: an unnamed one); return the words of its site and its occurrence."""
+        # In compiled code counts are tensors: a Python int would be a constant of the graph.
+        zero = torch.tensor(0) if torch.compiler.is_compiling() else 0
+        if site is None:
+            number = zero + self._unnamed
+            self._unnamed = number + 1
+            return unnamed_site(_settled(number)), 0
+        occurrence = self._occurrences.get(site, zero)
+        self._occurrences[site] = occurrence + 1
+        return site_words(site), _settled(occurrence)
+
+    def key(self, site: str | None) -> Key:
+        """Count one call of ``site`` and return the key of its mask."""
+        words, occurrence = self.count(site)
+        if not torch.compiler.is_compiling():
+            return Key(mask_words(self._base, self.member, words, occurrence), self.sample)
+        member = self.member if isinstance(self.member, torch.Tensor) else self._traced[4]
+        base = (self._traced[0], self._traced[1], self._traced[2], self._traced[3])
+        return Key(mask_words(base, member, words, occurrence), self.sample)
+
+    def _move_to(self, step: int) -> None:
+        if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < 2**63:
+            raise StreamError(f"step must be an int in [0, 2**63), got {step!r}")
+        self._step = step
+        self._base: Words = base_words(self.seed, step, self.rank)
+        # What compiled code reads: a new tensor of the same kind passes its guards, so nothing is recompiled,
+        # and a backward pass that still holds the old one keeps the masks of its own step.
+        member = self.member if isinstance(self.member, int) else 0
+        self._traced = torch.tensor([*self._base, member])
+        self._restart()
+
+    def _restart(self) -> None:
+        self._unnamed = 0
+        self._occurrences = {}
+
+    def __enter__(self) -> Stream:
+        self._restart()
+        _ACTIVE.outer.append(_ACTIVE.innermost)
+        _ACTIVE.innermost = self
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _ACTIVE.innermost = _ACTIVE.outer.pop()
+
+    def __repr__(self) -> str:
+        return f"Stream(seed={self.seed}, step={self._step}, rank={self.rank}, member={self.member})"
+
+
+def _settled(count: int | Tensor) -> int | Tensor:
+    # a count that compiled code left behind is a tensor; eager code wants its value
+    return count if torch.compiler.is_compiling() or isinstance(count, int) else int(count)
+
+
+def _check_word(name: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**32:
+        raise StreamError(f"{name} must be an int in [0, 2**32), got {value!r}")
+    return value
+
+
+def distributed_rank() -> int:
+    """Return this process's rank where ``torch.distributed`` is initialised, else 0."""
+    distributed = torch.distributed
+    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
+
+
+def stream(
+    seed: int,
+    *,
+    step: int = 0,
+    rank: int | None = None,
+    member: int | Tensor = 0,
+    sample: int | Tensor = 0,
+) -> Stream:
+    """Return a stream of masks that are a pure function of their key.
+
+    Inside ``with dropkit.random.stream(seed) as s:`` no mask depends on the global generator, on the order of
+    calls of named sites, on the number of threads, or on compilation. Call ``s.advance()`` (or
+    :func:`dropkit.step`) once an optimiser step.
+
+    Args:
+        seed: Root of the stream, an int in ``[-2**63, 2**64)``.
+        step: First step, at least 0.
+        rank: Process rank in ``[0, 2**32)``. None: the distributed rank where initialised, else 0; pass 0 on
+            every process to get equal masks.
+        member: Ensemble member in ``[0, 2**32)``; or an int64 tensor: 0-d (also under ``vmap``), or one
+            member a row of the masks, shape ``(N,)``.
+        sample: Index of row 0 in the data, or an int64 tensor with one index a row, shape ``(N,)``; with it,
+            masks do not depend on how a batch is cut into chunks.
+
+    Raises:
+        StreamError: A value is outside its range.
+    """
+    return Stream(seed, step, distributed_rank() if rank is None else rank, member, sample)
+
+
+def innermost() -> Stream | None:
+    """Return the stream that this thread's calls draw from, or None."""
+    return _ACTIVE.innermost
+
+
+def step() -> None:
+    """Advance the innermost stream by one step.
+
+    Raises:
+        StreamError: No stream is active in this thread.
+    """
+    if _ACTIVE.innermost is None:
+        raise StreamError(
+            "step() needs an active stream; wrap the loop in `with dropkit.random.stream(seed):`"
+        )
+    _ACTIVE.innermost.advance()
