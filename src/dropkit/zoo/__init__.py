@@ -1,1 +1,27 @@
-"""zoo."""
+"""Plain-torch models and data loaders for studies."""
+
+from dropkit.zoo.alexnet import AlexNet, alexnet_plan_rules
+from dropkit.zoo.build import MODEL_NAMES, build_model
+from dropkit.zoo.cnn import CNN
+from dropkit.zoo.data import Data, Task
+from dropkit.zoo.factory import load_factory
+from dropkit.zoo.fetch import fetch
+from dropkit.zoo.idx_sets import default_dir
+from dropkit.zoo.load import DATA_NAMES, load_data
+from dropkit.zoo.mlp import MLP
+
+__all__ = [
+    "CNN",
+    "DATA_NAMES",
+    "MLP",
+    "MODEL_NAMES",
+    "AlexNet",
+    "Data",
+    "Task",
+    "alexnet_plan_rules",
+    "build_model",
+    "default_dir",
+    "fetch",
+    "load_data",
+    "load_factory",
+]

@@ -1,0 +1,43 @@
+"""What every loader returns: three disjoint parts of one data set, and what a model needs to know of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch.utils.data import Dataset
+
+Task = Literal["classification", "regression"]
+Part = Dataset[Any]  # of (x, y) pairs
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set, split and ready for training.
+
+    Args:
+        name: What was asked for: a built-in name, a path, or ``"package.module:factory"``.
+        task: ``"classification"`` or ``"regression"``.
+        train: Pairs ``(x, y)``: ``x`` float32 of shape ``input_shape``; ``y`` an int64 label in
+            ``[0, outputs)``, or float32 targets of shape ``(outputs,)``, standardised.
+        val: Validation part, as ``train``; every choice is made on it.
+        test: Test part, as ``train``; looked at once, at the end.
+        input_shape: Shape of one ``x``, without the batch axis.
+        outputs: Number of classes, or of target columns.
+        class_names: Name of each class, or None (regression, or not known).
+        target_mean: Mean taken off the regression targets, in their own unit; of the training part.
+        target_std: Standard deviation they were divided by, in their own unit; of the training part.
+        image: Whether ``x`` is an image, ``(C, H, W)``, to which image augmentation applies.
+    """
+
+    name: str
+    task: Task
+    train: Part
+    val: Part
+    test: Part
+    input_shape: tuple[int, ...]
+    outputs: int
+    class_names: tuple[str, ...] | None = None
+    target_mean: float = 0.0
+    target_std: float = 1.0
+    image: bool = False
