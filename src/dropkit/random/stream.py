@@ -39,6 +39,10 @@ class Stream:
         self.seed = seed
         self.rank = _check_word("rank", rank)
         self.member = member if isinstance(member, torch.Tensor) else _check_word("member", member)
+        # apart, so that compiled code looks at a plain member's tensor in _traced and never at its value
+        self._member_tensor = member if isinstance(member, torch.Tensor) else None
+        if not isinstance(sample, torch.Tensor) and (not isinstance(sample, int) or sample < 0):
+            raise StreamError(f"sample must be an int of at least 0, got {sample!r}, or an int64 tensor")
         self.sample = sample
         self._unnamed: int | Tensor = 0
         self._occurrences: dict[str, int | Tensor] = {}
@@ -89,7 +93,7 @@ class Stream:
         words, occurrence = self.count(site)
         if not torch.compiler.is_compiling():
             return Key(mask_words(self._base, self.member, words, occurrence), self.sample)
-        member = self.member if isinstance(self.member, torch.Tensor) else self._traced[4]
+        member = self._traced[4] if self._member_tensor is None else self._member_tensor
         base = (self._traced[0], self._traced[1], self._traced[2], self._traced[3])
         return Key(mask_words(base, member, words, occurrence), self.sample)
 

@@ -1,0 +1,90 @@
+"""Compiled code draws the masks of eager code, and stepping on compiles nothing again."""
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from dropkit import ops
+from dropkit.random import stream
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def compiled(function, backend="aot_eager"):
+    counter = CompileCounterWithBackend(backend)
+    return torch.compile(function, fullgraph=True, backend=counter), counter
+
+
+def two_sites(x):
+    x = ops.dropout(x, 0.3, training=True, site="a")
+    return ops.dropout(x, 0.5, training=True) + ops.dropout(x, 0.5, training=True, site="a")
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_a_hundred_steps_are_one_compilation_and_equal_eager(backend, seed):
+    fast, counter = compiled(two_sites, backend)
+    x = torch.linspace(-1, 1, 4 * 33).view(4, 33)
+    with stream(seed) as s:
+        for _ in range(100):
+            got = fast(x)
+            s.advance()
+    assert counter.frame_count == 1
+    with stream(seed, step=99):
+        assert torch.equal(got, two_sites(x))
+
+
+def test_repeats_within_a_step_compile_once_more_at_most(seed):
+    fast, counter = compiled(two_sites)
+    x = torch.ones(4, 33)
+    with stream(seed) as s:
+        got = [fast(x) for _ in range(12)]
+        state = s.state_dict()
+        got.append(two_sites(x))  # eager code goes on counting where compiled code stopped
+    with stream(seed) as s:
+        assert all(torch.equal(a, two_sites(x)) for a in got[:-1])
+        assert s.state_dict() == state
+        assert torch.equal(got[-1], two_sites(x))
+    assert counter.frame_count == 2
+
+
+def test_other_seeds_members_and_nesting_compile_nothing(seed):
+    fast, counter = compiled(two_sites)
+    x = torch.ones(4, 33)
+    with stream(seed):
+        fast(x)
+        for other in range(20):
+            with stream(seed + other, step=other, rank=other, member=other):
+                got = fast(x)
+            with stream(seed + other, step=other, rank=other, member=other):
+                assert torch.equal(got, two_sites(x))
+    assert counter.frame_count == 1
+
+
+def test_gradients_equal_eager(seed, rng):
+    fast, _ = compiled(lambda x: two_sites(x).square().sum())
+    x = torch.randn(4, 33, generator=rng, requires_grad=True)
+    with stream(seed) as s:
+        loss = fast(x)
+        s.advance()  # the backward pass keeps the masks of its own step
+        loss.backward()
+    got, x.grad = x.grad, None
+    with stream(seed):
+        two_sites(x).square().sum().backward()
+    torch.testing.assert_close(got, x.grad, rtol=1e-6, atol=0)
+
+
+def test_without_a_stream_calls_differ_and_manual_seed_reproduces(seed):
+    fast, counter = compiled(lambda x: ops.dropout(x, 0.5, training=True))
+    x = torch.ones(1000)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        a, b = fast(x), fast(x)
+        torch.manual_seed(seed)
+        assert torch.equal(fast(x), a)
+    assert not torch.equal(a, b)
+    assert counter.frame_count == 1
