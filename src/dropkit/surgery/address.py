@@ -1,0 +1,179 @@
+"""Addresses: from ``"hidden"``, ``"Linear"``, ``"encoder.*"`` or ``"re:..."`` to places in a model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
+
+from dropkit.core import NoMatchError, PlanError
+from dropkit.surgery.activations import ACTIVATION_MODULES, ACTIVATION_TYPE_NAMES
+from dropkit.surgery.plans import site_id
+from dropkit.surgery.trace import Trace
+from dropkit.surgery.tree import Tree, type_names
+
+RESERVED = ("attention", "embedding", "recurrent", "residual", "weights")
+
+
+class Target(NamedTuple):
+    """A module, or call ``number`` (from 0) of ``function`` that its forward makes."""
+
+    module: str
+    function: str = ""
+    number: int = 0
+
+
+class Map:
+    """Where addresses lead in one model.
+
+    Args:
+        tree: The model's modules.
+        trace: What one forward called, or None where no example was given.
+    """
+
+    def __init__(self, tree: Tree, trace: Trace | None) -> None:
+        self.tree = tree
+        self.trace = trace
+        self._keywords: dict[str, Callable[[], list[Target]]] = {
+            "input": lambda: [Target("")],
+            "hidden": self._hidden,
+            "fc": self._fc,
+            "conv": self._conv,
+        }
+
+    def find(self, address: str) -> list[Target]:
+        """Return what ``address`` leads to, in the order of the model.
+
+        Keywords win over names, and names over types; ``re:`` reaches a module with a keyword for a name.
+
+        Raises:
+            NoMatchError: Nothing; the text says which kind of nothing.
+            PlanError: The address is reserved, or not a regular expression.
+        """
+        if address in self._keywords:
+            return self._keywords[address]()
+        if address in RESERVED:
+            raise PlanError(
+                f"at={address!r} is reserved and not supported yet; use a type name or a glob over module names"
+            )
+        if address.startswith("re:"):
+            return self._regex(address)
+        if ":" in address:
+            return self._calls(address)
+        return self._names(address) or self._types(address)
+
+    def unreachable(self, name: str) -> str | None:
+        """Say why a hook on module ``name`` would never run, or return None."""
+        module, parent = self.tree.modules[name], self.tree.parent(name)
+        if isinstance(parent, nn.MultiheadAttention):
+            return (
+                f"nn.MultiheadAttention never calls its child {name!r}; attach to {name.rpartition('.')[0]!r}"
+            )
+        if type(module).forward is nn.Module.forward and "forward" not in module.__dict__:
+            return f"{type(module).__name__} {name!r} is a container that is never called; attach to its children"
+        return None
+
+    def _hidden(self) -> list[Target]:
+        found = [
+            Target(name)
+            for name, module in self.tree.modules.items()
+            if isinstance(module, ACTIVATION_MODULES)
+            or (name in self.tree.scripted and type_names(module) & ACTIVATION_TYPE_NAMES)
+        ]
+        if self.trace is not None:
+            inside = {target.module for target in found}
+            found += [Target(*call) for call in self.trace.calls if call[0] not in inside]
+        if not found:
+            kind = type(self.tree.root).__name__
+            if self.trace is None:
+                raise NoMatchError(
+                    f"{kind} has no activation module; pass example_inputs= to dropkit.plan, so that functional "
+                    "activations (F.relu, torch.tanh, x.relu() ...) are found by running one forward"
+                )
+            raise NoMatchError(
+                f"{kind} has no activation module and called no activation function on the example; "
+                "name the modules whose outputs are meant"
+            )
+        return found
+
+    def _fc(self) -> list[Target]:
+        linears = [
+            name
+            for name, module in self.tree.modules.items()
+            if (isinstance(module, nn.Linear) or "Linear" in type_names(module))
+            and self.unreachable(name) is None
+        ]
+        if not linears:
+            raise NoMatchError("the model has no Linear module; use 'conv', 'hidden' or a type name")
+        called = [] if self.trace is None else [name for name in self.trace.called if name in linears]
+        last = (called or linears)[-1]
+        if len(linears) == 1:
+            raise NoMatchError(
+                f"the only Linear is {last or 'the model itself'!r}, the last one, which 'fc' leaves out; "
+                "use its name or the type name 'Linear'"
+            )
+        return [Target(name) for name in linears if name != last]
+
+    def _conv(self) -> list[Target]:
+        found = [
+            Target(name)
+            for name, module in self.tree.modules.items()
+            if isinstance(module, _ConvNd)
+            or (name in self.tree.scripted and any(n.startswith("Conv") for n in type_names(module)))
+        ]
+        if not found:
+            raise NoMatchError("the model has no Conv module; use 'fc', 'hidden' or a type name")
+        return found
+
+    def _regex(self, address: str) -> list[Target]:
+        try:
+            pattern = re.compile(address[3:])
+        except re.error as error:
+            raise PlanError(f"at={address!r} is not a regular expression: {error}") from None
+        found = self._places(lambda name: pattern.fullmatch(name) is not None)
+        if not found:
+            raise NoMatchError(
+                f"no dotted module name matches all of the pattern {address[3:]!r}{self._nearest(address[3:])}"
+            )
+        return found
+
+    def _names(self, address: str) -> list[Target]:
+        return self._places(lambda name: bool(name) and fnmatchcase(name, address))
+
+    def _places(self, matches: Callable[[str], bool]) -> list[Target]:
+        hit = {place for name, place in self.tree.aliases.items() if matches(name)}
+        return [Target(name) for name in self.tree.modules if name in hit]
+
+    def _types(self, address: str) -> list[Target]:
+        found = [Target(name) for name, module in self.tree.modules.items() if address in type_names(module)]
+        if not found:
+            raise NoMatchError(f"no module has the name or the type {address!r}{self._nearest(address)}")
+        return found
+
+    def _calls(self, address: str) -> list[Target]:
+        if self.trace is None:
+            raise NoMatchError(
+                f"{address!r} means a function call; pass example_inputs= to dropkit.plan, so that calls are "
+                "found by running one forward"
+            )
+        ids = {site_id(call[0], "output", call[1], call[2]): Target(*call) for call in self.trace.calls}
+        found = [target for name, target in ids.items() if fnmatchcase(name, address)]
+        if not found:
+            near = get_close_matches(address, ids, n=1)
+            hint = f"; nearest: {near[0]!r}" if near else ""
+            raise NoMatchError(f"no activation function was called under {address!r}{hint}")
+        return found
+
+    def _nearest(self, address: str) -> str:
+        types = {type(module).__name__ for module in self.tree.modules.values()}
+        names = [name for name in self.tree.aliases if name]
+        near = get_close_matches(address, [*names, *types, *self._keywords], n=1, cutoff=0.5)
+        if near:
+            return f"; nearest: {near[0]!r}"
+        shown = ", ".join(sorted(types))
+        return f"; the model has the types {shown}"

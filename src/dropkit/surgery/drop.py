@@ -1,0 +1,137 @@
+"""What acts at a site: an op with its rate and options, and where its tensor is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from dropkit.core import DtypeError, PlanError, variant
+from dropkit.surgery.activations import in_place
+from dropkit.surgery.plans import Plan, Site
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class Drop:
+    """Applies the variant of one site. Holds no module, so that copies and pickles of a model can carry it.
+
+    Args:
+        plan: The plan it belongs to.
+        site: Its site.
+    """
+
+    def __init__(self, plan: Plan, site: Site) -> None:
+        op = variant(site.variant).op
+        if op is None:
+            raise PlanError(f"site {site.id!r}: variant {site.variant!r} has no op and cannot be attached")
+        self.plan = plan
+        self.site = site
+        self.rate = site.rate
+        self._op = op
+        self._options = dict(site.options)
+
+    @property
+    def acts_in_eval(self) -> bool:
+        """Whether it changes values outside training: only scaling at test time does."""
+        return self._options.get("scaling") == "test"
+
+    def belongs_to(self, plan: Plan) -> bool:
+        """Whether ``plan`` put it there."""
+        return self.plan is plan or self.plan == plan
+
+    def tensor(self, x: Tensor, training: bool) -> Tensor:
+        """Return ``x`` with parts of it dropped, or ``x`` itself where not training."""
+        if not x.is_floating_point():
+            raise DtypeError(
+                f"site {self.site.id!r} got {x.dtype}, and only floating-point values can be dropped; address the "
+                "output of a later module, such as the embedding"
+            )
+        return self._op(x, self.rate, training=training, site=self.site.id, **self._options)
+
+    def result(self, value: Any, training: bool) -> Any:
+        """Return ``value``, a tensor or a tuple or list that begins with one, with that tensor dropped."""
+        if isinstance(value, Tensor):
+            return self.tensor(value, training)
+        if isinstance(value, (tuple, list)) and value and isinstance(value[0], Tensor):
+            first = self.tensor(value[0], training)
+            if first is value[0]:
+                return value
+            items = [first, *value[1:]]
+            make: Callable[[list[Any]], Any] = getattr(type(value), "_make", type(value))
+            return make(items)
+        raise PlanError(
+            f"site {self.site.id!r} returns {_describe(value)}, not a tensor or a tuple that begins with one; "
+            "attach to a module inside it that returns a tensor"
+        )
+
+    def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool) -> Arguments:
+        """Return the arguments of a call with the first tensor among them dropped."""
+        x = self.first(args, kwargs)
+        return _replaced(args, kwargs, x, self.tensor(x, training))
+
+    def first(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+        """Return the first tensor among the arguments, positional ones before keywords."""
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, Tensor):
+                return value
+        raise PlanError(
+            f"site {self.site.id!r} was called without a tensor argument; attach to a module that is given one"
+        )
+
+
+class OutputHook(Drop):
+    """A forward hook."""
+
+    def __call__(self, module: nn.Module, args: Any, output: Any) -> Any:
+        """Return what the module's output is replaced by."""
+        return self.result(output, module.training)
+
+
+class InputHook(Drop):
+    """A forward pre-hook, with keyword arguments."""
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        """Return what the module's arguments are replaced by."""
+        return self.arguments(args, kwargs, module.training)
+
+
+def call(
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    before: Drop | None,
+    after: Drop | None,
+    training: bool,
+) -> Any:
+    """Call activation ``func``, with dropout ``before`` it, on its first tensor, and ``after`` it, on its result."""
+    drop = before or after
+    if drop is None:
+        return func(*args, **kwargs)
+    x = drop.first(args, kwargs)
+    # Autograd needs what an in-place activation wrote; so it writes to a copy, and the outcome goes to x.
+    writes = in_place(func, kwargs)
+    work = x.clone() if writes else x
+    if before is not None:
+        work = before.tensor(work, training)
+    args, kwargs = _replaced(args, kwargs, x, work)
+    value: Tensor = func(*args, **kwargs)
+    if after is not None:
+        value = after.tensor(value, training)
+    return x.copy_(value) if writes else value
+
+
+def _replaced(args: tuple[Any, ...], kwargs: Mapping[str, Any], old: Tensor, new: Tensor) -> Arguments:
+    position = next((i for i, value in enumerate(args) if value is old), None)
+    if position is not None:
+        return (*args[:position], new, *args[position + 1 :]), dict(kwargs)
+    name = next(key for key, value in kwargs.items() if value is old)
+    return args, {**kwargs, name: new}
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        inner = type(value[0]).__name__ if value else "nothing"
+        return f"a {type(value).__name__} that begins with {inner}"
+    return f"a {type(value).__name__}"

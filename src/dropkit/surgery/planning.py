@@ -1,0 +1,164 @@
+"""From rules to a plan: looks at the model, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from dropkit.core import DtypeError, NoMatchError, PlanError
+from dropkit.surgery.address import Map, Target
+from dropkit.surgery.plans import Place, Plan, Site, settle, site_id
+from dropkit.surgery.rules import Rule
+from dropkit.surgery.trace import trace
+from dropkit.surgery.tree import Tree
+
+
+def plan(model: nn.Module, rules: Iterable[Rule], *, example_inputs: Any = None) -> Plan:
+    """Find where ``rules`` apply in ``model``. Nothing is changed; print the plan to see what would be.
+
+    Args:
+        model: Any module, which may be compiled or wrapped in DDP.
+        rules: Rules, none included. Each must match something.
+        example_inputs: A tensor, a tuple of positional arguments or a dict of keyword arguments. With it, one
+            forward is run and functional activations (``F.relu``, ``torch.tanh``, ``x.relu()`` ...) become
+            sites of ``"hidden"``; ``"fc"`` then takes the Linear called last for the last one. The run leaves
+            flags, buffers and random states as they were.
+
+    Returns:
+        Plan: data, to print, save, add or apply.
+
+    Raises:
+        NoMatchError: A rule matches nothing; the text says why.
+        PlanError: Rules conflict, a site cannot be attached to, or the model fails on the example.
+        DtypeError: ``"input"`` is asked for, and the example's first tensor is not floating point.
+    """
+    if isinstance(rules, Rule):
+        raise PlanError("rules must be a list of Rule, got a single Rule; put it in a list")
+    given = tuple(rules)
+    for rule in given:
+        if not isinstance(rule, Rule):
+            raise PlanError(f"rules must be a list of Rule, got {rule!r}")
+    tree = Tree(model)
+    seen = None if example_inputs is None else trace(tree, example_inputs)
+    planner = _Planner(Map(tree, seen))
+    found = [site for number, rule in enumerate(given) for site in planner.sites(number, rule)]
+    return Plan(
+        rules=given,
+        sites=settle(found, given),
+        callers=() if seen is None else seen.callers,
+        notes=tuple(dict.fromkeys(planner.notes)),
+    )
+
+
+class _Planner:
+    """Resolves one rule after another, and collects notes for the reader on the way."""
+
+    def __init__(self, places: Map) -> None:
+        self._map = places
+        self._tree = places.tree
+        self.notes: list[str] = []
+
+    def sites(self, number: int, rule: Rule) -> list[Site]:
+        """Return the sites of rule ``number``, in the order its addresses find them."""
+        targets = self._reachable(rule, self._without_exceptions(rule, self._matched(rule)))
+        return [self._site(number, rule, target, on) for target, on in targets]
+
+    def _matched(self, rule: Rule) -> dict[tuple[Target, Place], None]:
+        found: dict[tuple[Target, Place], None] = {}
+        reasons: list[str] = []
+        for address in rule.addresses:
+            on: Place = "input" if address == "input" or rule.on == "input" else "output"
+            try:
+                found |= dict.fromkeys((target, on) for target in self._map.find(address))
+            except NoMatchError as error:
+                reasons.append(str(error))
+        if not found:
+            raise NoMatchError(f"rule at {rule.at!r} matches nothing: {'; '.join(reasons)}")
+        self.notes += [f"rule at {rule.at!r}: {reason}" for reason in reasons]
+        return found
+
+    def _without_exceptions(
+        self, rule: Rule, found: dict[tuple[Target, Place], None]
+    ) -> dict[tuple[Target, Place], None]:
+        left = dict(found)
+        for address in rule.except_:
+            try:
+                excluded = set(self._map.find(address))
+            except NoMatchError as error:
+                raise NoMatchError(f"except_={address!r} of the rule at {rule.at!r}: {error}") from None
+            if address == "input":
+                hit = [key for key in left if key == (Target(""), "input")]
+            else:
+                hit = [key for key in left if key[0] in excluded or Target(key[0].module) in excluded]
+            if not hit:
+                self.notes.append(f"rule at {rule.at!r}: except_={address!r} takes nothing away")
+            for key in hit:
+                del left[key]
+        if not left:
+            names = ", ".join(site_id(t.module, on, t.function, t.number) for t, on in found)
+            raise NoMatchError(
+                f"rule at {rule.at!r} matches {names}, but except_ removes them all; narrow except_"
+            )
+        return left
+
+    def _reachable(self, rule: Rule, found: dict[tuple[Target, Place], None]) -> list[tuple[Target, Place]]:
+        reached, reasons = [], []
+        for target, on in found:
+            reason = None if target.function else self._map.unreachable(target.module)
+            if reason is None:
+                reached.append((target, on))
+            else:
+                reasons.append(reason)
+        if not reached:
+            raise NoMatchError(
+                f"rule at {rule.at!r} matches only what no hook can reach: {'; '.join(reasons)}"
+            )
+        self.notes += [f"rule at {rule.at!r}: left out, {reason}" for reason in reasons]
+        return reached
+
+    def _site(self, number: int, rule: Rule, target: Target, on: Place) -> Site:
+        name = site_id(target.module, on, target.function, target.number)
+        module = self._tree.modules[target.module]
+        if target.module in self._tree.scripted:
+            raise PlanError(
+                f"site {name!r} is inside a torch.jit.ScriptModule, where nothing can be attached; apply the plan "
+                "to the Python model it was made from, or leave it out with except_="
+            )
+        seen = self._map.trace
+        if seen is not None:
+            dtype = seen.first_dtype
+            if name == ":input" and dtype is not None and not dtype.is_floating_point:
+                raise DtypeError(
+                    f"site ':input' is {dtype} on the example, and only floating-point values can be dropped; "
+                    "address the embedding's output instead, e.g. at='Embedding'"
+                )
+            if not target.function and target.module not in seen.called:
+                self.notes.append(f"module {target.module!r} was not called on the example")
+        for part in self._fast_paths(target):
+            self.notes.append(f"while applied, {part} does not take its fast path in eval mode")
+        return Site(
+            id=name,
+            module=target.module,
+            on=on,
+            variant=rule.variant,
+            rate=rule.effective_rate,
+            options=rule.options,
+            type=type(module).__name__,
+            function=target.function,
+            index=target.number,
+            rule=number,
+        )
+
+    def _fast_paths(self, target: Target) -> list[str]:
+        """Return the modules around a hook whose fused eval code torch leaves when it sees one."""
+        if target.function:
+            return []  # a function mode is entered in training only
+        parts = target.module.split(".")
+        around = [".".join(parts[:length]) for length in range(len(parts) + 1)]
+        return [
+            f"{type(self._tree.modules[name]).__name__} {name!r}"
+            for name in around
+            if isinstance(self._tree.modules.get(name), nn.TransformerEncoderLayer)
+        ]

@@ -1,0 +1,207 @@
+"""Plans: rules and the sites they were resolved to, as data. A plan holds no module and no tensor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal
+
+from dropkit.core import PlanError
+from dropkit.surgery.rules import Options, OptionValue, Rule
+from dropkit.surgery.table import table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dropkit.surgery.applying import Applied
+
+Place = Literal["output", "input"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One place where dropout acts.
+
+    Args:
+        id: Name of the site, which alone (with the stream's key) decides its masks: ``<module>``,
+            ``<module>:input``, ``<module>:<function>#k`` or ``<module>:<function>#k:input``. The root module's
+            name is empty; dropout on its output is ``:output``.
+        module: Dotted name of the module attached to, or of the one whose forward calls ``function``.
+        on: ``"output"`` or ``"input"``.
+        variant: Name in the catalogue.
+        rate: Probability of dropping, in ``[0, 1]``.
+        options: Further arguments of the variant's op.
+        type: Class of ``module``, checked when the plan is applied.
+        function: Canonical name of the function called, or empty for a module's own input or output.
+        index: Number ``k`` of the call, counted by function name from 0 in each forward of ``module``.
+        rule: Index in ``Plan.rules`` of the rule it comes from.
+    """
+
+    id: str
+    module: str
+    on: Place
+    variant: str
+    rate: float
+    options: Mapping[str, OptionValue] = field(default_factory=Options)
+    type: str
+    function: str = ""
+    index: int = 0
+    rule: int
+
+
+def site_id(module: str, on: str, function: str = "", index: int = 0) -> str:
+    """Return the id of a site."""
+    if function:
+        return f"{module}:{function}#{index}" + (":input" if on == "input" else "")
+    return module if module and on == "output" else f"{module}:{on}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be attached where. Made by :func:`dropkit.plan`; ``print`` it for a dry run.
+
+    Args:
+        rules: The rules, as given.
+        sites: What they match, in the order of the model.
+        callers: Names of the modules seen calling activation functions on the example; they bound the count
+            ``k`` of functional sites.
+        notes: Remarks for the reader; not part of equality or of the hash.
+    """
+
+    rules: tuple[Rule, ...]
+    sites: tuple[Site, ...]
+    callers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    def apply(self, model: nn.Module) -> Applied:
+        """Attach the plan to ``model``, all of it or, on any error, nothing.
+
+        The model's parameters, buffers, state_dict keys and training flags stay as they are; dropout acts where
+        the module it is attached to is in training mode.
+
+        Args:
+            model: The model planned for, or one with modules of the same names and types.
+
+        Returns:
+            Applied: a handle with ``revert()``, and a context manager that reverts on exit.
+
+        Raises:
+            NoMatchError: A site's module is not in the model.
+            PlanError: The plan, or another one with a site in common, is attached already; or a module has
+                another type than planned for.
+        """
+        from dropkit.surgery.applying import apply  # applying needs this module
+
+        return apply(self, model)
+
+    def to_json(self) -> str:
+        """Return the plan as JSON: keys sorted, equal plans give equal text."""
+        body = {"schema": SCHEMA, "rules": [_plain(rule) for rule in self.rules]}
+        body |= {"sites": [_plain(site) for site in self.sites]}
+        body |= {"callers": list(self.callers), "notes": list(self.notes)}
+        return json.dumps(body, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Return the plan that :meth:`to_json` wrote.
+
+        Raises:
+            PlanError: The text is no plan, or one of another schema.
+        """
+        try:
+            body = json.loads(text)
+        except ValueError as error:
+            raise PlanError(f"a plan must be JSON as Plan.to_json() writes it: {error}") from None
+        if not isinstance(body, dict) or "schema" not in body:
+            raise PlanError("a plan must be a JSON object with the key 'schema', as Plan.to_json() writes it")
+        if body["schema"] != SCHEMA:
+            raise PlanError(f"plan has schema {body['schema']!r}, this version reads {SCHEMA}; plan again")
+        _check_keys("plan", body, {"schema", "rules", "sites", "callers", "notes"})
+        return cls(
+            rules=tuple(Rule(**_fields(Rule, rule)) for rule in body["rules"]),
+            sites=tuple(_site_from(site) for site in body["sites"]),
+            callers=tuple(body["callers"]),
+            notes=tuple(body["notes"]),
+        )
+
+    def __add__(self, other: Plan) -> Plan:
+        """Return the plan with the rules of both; conflicts are settled as between rules of one plan."""
+        if not isinstance(other, Plan):
+            return NotImplemented
+        rules = self.rules + other.rules
+        shifted = (replace(site, rule=site.rule + len(self.rules)) for site in other.sites)
+        return Plan(
+            rules=rules,
+            sites=settle((*self.sites, *shifted), rules),
+            callers=tuple(dict.fromkeys((*self.callers, *other.callers))),
+            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
+        )
+
+    def __str__(self) -> str:
+        """Return a table: a line a site, then the notes."""
+        heads = ("site", "on", "variant", "rate", "options", "module", "rule")
+        rows = [
+            (
+                site.id,
+                site.on,
+                site.variant,
+                f"{site.rate:g}",
+                ", ".join(f"{key}={value}" for key, value in site.options.items()),
+                site.type,
+                f"{site.rule}: at={self.rules[site.rule].at!r}",
+            )
+            for site in self.sites
+        ]
+        title = f"plan: {len(self.rules)} rule(s), {len(self.sites)} site(s)"
+        return "\n".join([title, *table(heads, rows), *(f"note: {note}" for note in self.notes)])
+
+
+def settle(sites: Iterable[Site], rules: tuple[Rule, ...]) -> tuple[Site, ...]:
+    """Return ``sites`` with one entry a site: rules with ``override`` win, the later over the earlier.
+
+    Raises:
+        PlanError: Two rules match one site and neither overrides.
+    """
+    kept: dict[str, Site] = {}
+    for site in sites:
+        held = kept.get(site.id)
+        if held is None or rules[site.rule].override:
+            kept[site.id] = site
+        elif held.rule != site.rule and not rules[held.rule].override:
+            raise PlanError(
+                f"rules {held.rule} (at={rules[held.rule].at!r}) and {site.rule} (at={rules[site.rule].at!r}) both "
+                f"match site {site.id!r}; narrow one with except_=, or set override=True on the one that wins"
+            )
+    return tuple(kept.values())
+
+
+def _plain(item: Rule | Site) -> dict[str, Any]:
+    values = {f.name: getattr(item, f.name) for f in fields(item)}
+    return values | {"options": dict(item.options)}
+
+
+def _check_keys(what: str, given: Any, known: set[str], required: set[str] | None = None) -> None:
+    if not isinstance(given, dict):
+        raise PlanError(f"{what} must be a JSON object, got {given!r}")
+    for key in given:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise PlanError(f"{what} has an unknown key {key!r}{hint}")
+    missing = (known if required is None else required) - given.keys()
+    if missing:
+        raise PlanError(f"{what} lacks {', '.join(sorted(missing))}; write it with Plan.to_json()")
+
+
+def _fields(cls: type[Rule] | type[Site], given: Any) -> dict[str, Any]:
+    _check_keys(cls.__name__.lower(), given, {f.name for f in fields(cls)})
+    return dict(given)
+
+
+def _site_from(given: Any) -> Site:
+    values = _fields(Site, given)
+    return Site(**(values | {"options": Options(values["options"])}))

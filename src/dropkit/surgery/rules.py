@@ -1,0 +1,153 @@
+"""Rules: where dropout goes, which kind, and how much. Checked when they are written down."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Literal, get_args
+
+import dropkit.nn  # noqa: F401  (importing it is what fills the registry)
+from dropkit.core import InputError, PlanError, RateError, Variant, check_rate, variant
+
+On = Literal["output", "input", "weight", "branch"]
+OptionValue = str | int | float | bool | None
+
+_SUPPLIED = {"rate", "training", "generator", "site"}  # arguments of every op that are not options
+
+
+class Options(Mapping[str, OptionValue]):
+    """Options of a variant: a mapping that cannot be changed, so that rules and plans can be hashed."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, values: Mapping[str, OptionValue] | None = None) -> None:
+        self._items = dict(sorted((values or {}).items()))
+
+    def __getitem__(self, key: str) -> OptionValue:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One line of a plan: put ``variant`` at ``at``, with probability ``rate``.
+
+    Args:
+        at: Address, or several of which any may match: ``"input"``, ``"hidden"``, ``"conv"``, ``"fc"``, a type
+            name, a glob over dotted module names, or ``"re:..."``.
+        variant: Name in the catalogue.
+        rate: Probability (dimensionless) of *dropping*, in ``[0, 1]``. None: the variant's default.
+        except_: Addresses to leave out, written like ``at``.
+        on: What is dropped: the ``"output"`` or the first tensor ``"input"`` of what ``at`` matches.
+            ``"weight"`` and ``"branch"`` are refused: no registered variant supports them yet.
+        options: Keyword arguments of the variant's op, e.g. ``{"scaling": "test"}``.
+        override: Whether this rule wins where another rule matches the same site.
+
+    Raises:
+        RateError: ``rate`` is outside ``[0, 1]`` or missing where the variant has no default.
+        UnknownNameError: No variant has that name.
+        PlanError: An address, an option or ``on`` cannot be used.
+    """
+
+    at: str | tuple[str, ...]
+    variant: str = "dropout"
+    rate: float | None = None
+    except_: tuple[str, ...] = ()
+    on: On = "output"
+    options: Mapping[str, OptionValue] = field(default_factory=Options)
+    override: bool = False
+
+    def __post_init__(self) -> None:
+        at = _addresses("at", self.at)
+        if not at:
+            raise PlanError("rule: at is empty; give an address such as 'hidden', or a list of them")
+        object.__setattr__(self, "at", at[0] if len(at) == 1 else at)
+        object.__setattr__(self, "except_", _addresses("except_", self.except_))
+        entry = variant(self.variant)
+        if self.rate is not None:
+            object.__setattr__(self, "rate", check_rate(self.rate, f"rate of the rule at {self.at!r}"))
+        elif entry.default_rate is None:
+            raise RateError(f"rule at {self.at!r}: variant {entry.name!r} has no default rate, give rate=")
+        self._check_on(entry)
+        object.__setattr__(self, "options", Options(self._checked_options(entry)))
+        if not isinstance(self.override, bool):
+            raise PlanError(f"rule at {self.at!r}: override must be True or False, got {self.override!r}")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses of ``at``, always as a tuple."""
+        return (self.at,) if isinstance(self.at, str) else self.at
+
+    @property
+    def effective_rate(self) -> float:
+        """``rate``, or the variant's default where it is None."""
+        default = variant(self.variant).default_rate
+        return self.rate if self.rate is not None or default is None else default  # type: ignore[return-value]
+
+    def _check_on(self, entry: Variant) -> None:
+        if self.on not in get_args(On):
+            raise PlanError(
+                f"rule at {self.at!r}: on must be one of {', '.join(get_args(On))}, got {self.on!r}"
+            )
+        if self.on in ("weight", "branch"):
+            raise PlanError(
+                f"rule at {self.at!r}: on={self.on!r} is not supported by variant {entry.name!r}, nor yet by any; "
+                "use on='output' or on='input'"
+            )
+        if entry.op is None:
+            raise PlanError(
+                f"rule at {self.at!r}: variant {entry.name!r} has no op and cannot be attached to a model; "
+                "use its module in your own code"
+            )
+
+    def _checked_options(self, entry: Variant) -> Mapping[str, OptionValue]:
+        if not isinstance(self.options, Mapping):
+            raise PlanError(f"rule at {self.at!r}: options must be a mapping, got {self.options!r}")
+        valid = option_names(entry)
+        for name, value in self.options.items():
+            if name not in valid:
+                near = get_close_matches(str(name), valid, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(valid) or 'no option'}"
+                raise PlanError(f"rule at {self.at!r}: variant {entry.name!r} has no option {name!r}; {hint}")
+            if not isinstance(value, OptionValue):
+                raise PlanError(
+                    f"rule at {self.at!r}: option {name!r} must be a string or a number, got {value!r}"
+                )
+        if entry.module is not None and set(self.options) <= set(inspect.signature(entry.module).parameters):
+            try:
+                entry.module(self.effective_rate, **self.options)  # modules check the values of their options
+            except InputError as error:
+                raise PlanError(f"rule at {self.at!r}: {error}") from None
+        return self.options
+
+
+def option_names(entry: Variant) -> list[str]:
+    """Return the names of the options that the op of ``entry`` takes, sorted."""
+    if entry.op is None:
+        return []
+    _, *rest = inspect.signature(entry.op).parameters  # the first is the tensor
+    return sorted(set(rest) - _SUPPLIED)
+
+
+def _addresses(what: str, value: str | Iterable[str]) -> tuple[str, ...]:
+    given = (value,) if isinstance(value, str) else value
+    if not isinstance(given, Iterable):
+        raise PlanError(f"rule: {what} must be a string or a list of strings, got {value!r}")
+    addresses = tuple(given)
+    for address in addresses:
+        if not isinstance(address, str) or not address:
+            raise PlanError(f"rule: {what} must hold non-empty strings, got {address!r}")
+    return addresses

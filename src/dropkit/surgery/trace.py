@@ -1,0 +1,161 @@
+"""One forward pass, watched: which modules it calls, and which activation functions they call."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
+
+from dropkit.core import PlanError
+from dropkit.random import stream
+from dropkit.surgery.activations import FUNCTION_NAMES
+from dropkit.surgery.tree import Tree
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one forward did.
+
+    Args:
+        calls: ``(module, function, k)`` of every activation function called, in order; ``k`` counts the calls
+            of that function in one forward of that module, from 0.
+        called: Names of the modules called, in order, each once, at its last call.
+        first_dtype: Dtype of the first tensor argument, or None if there is none.
+    """
+
+    calls: tuple[tuple[str, str, int], ...]
+    called: tuple[str, ...]
+    first_dtype: torch.dtype | None
+
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """The modules that called an activation function."""
+        return tuple(dict.fromkeys(module for module, _, _ in self.calls))
+
+
+def trace(tree: Tree, example_inputs: Any) -> Trace:
+    """Run the model once on ``example_inputs`` in training mode, without leaving a mark on it.
+
+    Normalisation layers run in eval mode, so that a batch of one row will do. Training flags, buffers and the
+    states of the random generators are put back; no gradient is recorded.
+
+    Args:
+        tree: The model's modules.
+        example_inputs: A tensor, a tuple or list of positional arguments, or a dict of keyword arguments.
+
+    Raises:
+        PlanError: The model has parameters that are not initialised yet, or fails on the example.
+    """
+    for name, parameter in tree.root.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise PlanError(f"parameter {name!r} is not initialised yet; run the model once, then plan")
+    args, kwargs = _arguments(example_inputs)
+    recorder = _Recorder(tree)
+    with _untouched(tree), recorder.watching():
+        try:
+            tree.root(*args, **kwargs)
+        except Exception as error:
+            raise PlanError(
+                f"the model fails on example_inputs: {type(error).__name__}: {error}; pass a tensor, a tuple of "
+                "positional arguments or a dict of keyword arguments"
+            ) from error
+    first = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
+    called = reversed(dict.fromkeys(reversed(recorder.called)))
+    return Trace(tuple(recorder.calls), tuple(called), None if first is None else first.dtype)
+
+
+def _arguments(example: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    if isinstance(example, Mapping):
+        return (), example
+    if isinstance(example, (tuple, list)):
+        return example, {}
+    return (example,), {}
+
+
+class _Recorder(TorchFunctionMode):
+    """Notes modules by hooks that hold for all modules, and functions by a mode; both in this thread only."""
+
+    def __init__(self, tree: Tree) -> None:
+        super().__init__()
+        self.calls: dict[tuple[str, str, int], None] = {}  # an ordered set
+        self.called: list[str] = []
+        self._tree = tree
+        self._thread = threading.get_ident()
+        self._stack: list[tuple[str, Counter[str]]] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Record what happens inside."""
+        hooks = (
+            register_module_forward_pre_hook(self._enter_module),
+            register_module_forward_hook(self._leave_module, always_call=True),
+        )
+        try:
+            with self:
+                yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _enter_module(self, module: nn.Module, _: Any) -> None:
+        name = self._tree.name_of(module)
+        if name is not None and threading.get_ident() == self._thread:
+            self.called.append(name)
+            self._stack.append((name, Counter()))
+
+    def _leave_module(self, module: nn.Module, *_: Any) -> None:
+        name = self._tree.name_of(module)
+        if threading.get_ident() == self._thread and self._stack and self._stack[-1][0] == name:
+            self._stack.pop()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        function = FUNCTION_NAMES.get(func)
+        if function is not None and self._stack:
+            module, counts = self._stack[-1]
+            self.calls.setdefault((module, function, counts[function]))
+            counts[function] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _untouched(tree: Tree) -> Iterator[None]:
+    """Run the body in training mode and put back flags, buffers and random states afterwards."""
+    modules = list(tree.modules.values())
+    flags = [module.training for module in modules]
+    slots = [(module, name, value) for module in modules for name, value in module._buffers.items()]
+    copies = [None if value is None else value.clone() for _, _, value in slots]
+    devices = {tensor.device for tensor in tree.root.parameters() if tensor.device.type == "cuda"}
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(sorted(devices, key=str)))
+        stack.enter_context(stream(0, rank=0))  # masks of dropkit's own layers: drawn, and never used
+        stack.enter_context(torch.no_grad())
+        if "torch._dynamo" in sys.modules:  # compiled parts would hide what they call
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        try:
+            for module in modules:
+                module.training = not isinstance(module, _NormBase)
+            yield
+        finally:
+            for module, flag in zip(modules, flags, strict=True):
+                module.training = flag
+            for (module, name, value), copy in zip(slots, copies, strict=True):
+                module._buffers[name] = value
+                if value is not None and copy is not None and not torch.equal(value, copy):
+                    value.copy_(copy)
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
