@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dropkit.core import ConfigError, DataError, ShapeError
+from dropkit.core import ConfigError, DataError, InputError, ShapeError
 from dropkit.train.config import TrainConfig
 from dropkit.train.metrics import Task, metric_names
 from dropkit.train.samples import Samples
@@ -54,6 +54,8 @@ def call(model: nn.Module, x: Tensor) -> Tensor:
     with evaluating(model):
         try:
             outputs = model(x.to(device_of(model)))
+        except InputError:
+            raise  # a message for the user already
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ShapeError(
@@ -80,6 +82,10 @@ def check_outputs(outputs: Tensor, x: Tensor, y: Tensor, task: Task) -> None:
         if y.is_floating_point() or y.is_complex():
             raise DataError(f"labels must be whole numbers, got {y.dtype}; convert them to int64")
         return
+    if y.ndim not in (1, 2):
+        raise ShapeError(
+            f"regression targets must be one value or one row of values a sample, got {_shape(y)}"
+        )
     if outputs.shape != y.shape or len(outputs) != count:
         raise ShapeError(
             f"the model's outputs must have the shape of the targets, {_shape(y)}, got {_shape(outputs)}"

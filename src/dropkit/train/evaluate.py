@@ -74,5 +74,5 @@ def evaluate(
         return dict(metrics(outputs, targets, task, target_mean, target_std))
     check_labels(part.part, targets, 0, outputs.shape[1])
     found: dict[str, Any] = dict(metrics(outputs, targets, task, target_mean, target_std))
-    found["per_class"] = per_class(outputs.double().softmax(1).numpy(), targets.numpy())
+    found["per_class"] = per_class(outputs.double().softmax(1).numpy(), targets.long().numpy())
     return found

@@ -31,8 +31,9 @@ def metrics(outputs: Tensor, targets: Tensor, task: Task, mean: float, std: floa
     outputs = outputs.double()
     if task == "classification":
         log_p = F.log_softmax(outputs, dim=1)
-        found = {"loss": float(F.nll_loss(log_p, targets.long()))}
-        return found | classification_metrics(log_p.exp().numpy(), targets.numpy())
+        labels = targets.long()
+        found = {"loss": float(F.nll_loss(log_p, labels))}
+        return found | classification_metrics(log_p.exp().numpy(), labels.numpy())
     targets = targets.double()
     found = {"loss": float(F.mse_loss(outputs, targets))}
     return found | regression_metrics((outputs * std + mean).numpy(), (targets * std + mean).numpy())
