@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from dropkit.core import RateError
-from dropkit.random import mask
-from dropkit.random.layout import threshold
+from dropkit.ops import dropout
+from dropkit.random import mask, stream
+from dropkit.random.key import base_words, mask_words, site_words
+from dropkit.random.layout import PRIMARY, TIE, bits_at, threshold
 from tests.laws import assert_frequency, assert_independent
 
 
@@ -31,6 +33,24 @@ def test_the_threshold_is_within_2_to_the_minus_33(rate):
 )
 def test_a_rate_inside_the_interval_never_becomes_certain(rate, expected):
     assert threshold(rate) == expected
+
+
+def test_the_comparison_is_exact_to_the_last_of_32_bits(seed):
+    """Bisection finds an element's 32-bit number; it is dropped from the very next threshold on."""
+
+    def kept(rate):
+        tensor = dropout(torch.ones(1), rate, training=True, site="x")
+        assert bool(tensor) == mask(1, rate, seed=seed, site="x")[0]
+        return bool(tensor)
+
+    with stream(seed) as s:
+        low, high = 0, 2**32  # kept at low, dropped at high
+        while high - low > 1:
+            s.advance(0)
+            middle = (low + high) // 2
+            low, high = (middle, high) if kept(middle / 2**32) else (low, middle)
+    key = mask_words(base_words(seed, 0, 0), 0, site_words("x"), 0)
+    assert low == bits_at(0, PRIMARY, key) << 16 | bits_at(0, TIE, key)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.37, 0.5, 0.9])

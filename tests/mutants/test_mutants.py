@@ -1,0 +1,68 @@
+"""Deliberate faults: each must turn some test red, or the tests prove less than they seem to."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+# (file, what stands there, the fault, where a test must fail)
+MUTANTS = [
+    ("random/philox.py", "_ROUNDS = 10", "_ROUNDS = 9", "random/test_philox.py"),
+    ("random/philox.py", "^ c3 ^ k1", "^ c3 ^ k0", "random/test_philox.py"),
+    ("random/layout.py", "round(rate * 2**32)", "int(rate * 2**16) << 16", "random/test_reference.py"),
+    ("random/layout.py", "max(round(rate * 2**32), 1)", "round(rate * 2**32)", "random/test_reference.py"),
+    ("random/reference.py", "number >= threshold", "number > threshold", "random/test_reference.py"),
+    ("random/bits.py", ">= low\n    return keep", ">= 0\n    return keep", "random/test_bits.py"),
+    ("random/bits.py", "sample * size", "sample", "random/test_bits.py"),
+    ("random/bits.py", "r0 * a0.sin()", "r0 * a0.cos()", "random/test_bits.py"),
+    ("random/key.py", "occurrence, member), base", "occurrence, 0), base", "random/test_key.py"),
+    ("random/key.py", "(*split64(step), rank, _STEP)", "(*split64(step), 0, _STEP)", "random/test_key.py"),
+    ("random/stream.py", "self._unnamed = number + 1", "pass", "random/test_stream.py"),
+    ("random/stream.py", "_ACTIVE.innermost = _ACTIVE.outer.pop()", "pass", "random/test_stream.py"),
+    ("random/stream.py", "class _Active(threading.local)", "class _Active", "random/test_stream.py"),
+    ("random/recompute.py", "if task != self._task", "if False", "random/test_recompute.py"),
+    ("random/draw.py", "tape.record(site, key)", "pass", "random/test_recompute.py"),
+    ("random/draw.py", "if recomputing and generator is None", "if False", "random/test_recompute.py"),
+    ("ops/reference.py", "skip_key(site, generator)", "pass", "random/test_stream.py"),
+    ("ops/reference.py", "1.0 / (1.0 - rate) if rate < 1.0 else 1.0", "1.0 - rate", "ops/test_dropout.py"),
+    ("ops/dropout.py", "x * (1.0 - rate)", "x", "ops/test_dropout.py"),
+    ("ops/dropout.py", 'if scaling == "train" else 1.0', "", "ops/test_dropout.py"),
+    ("ops/spatial_dropout.py", "(*x.shape[:2], *[1]", "(1, x.shape[1], *[1]", "ops/test_spatial_dropout.py"),
+    ("ops/drop_path.py", "(x.shape[0], *[1] * (x.ndim - 1))", "x.shape", "ops/test_drop_path.py"),
+    (
+        "ops/gaussian_dropout.py",
+        "math.sqrt(rate / (1.0 - rate))",
+        "rate / (1.0 - rate)",
+        "ops/test_gaussian_dropout.py",
+    ),
+    ("ops/alpha_dropout.py", "b = -a * rate * SATURATION", "b = 0.0", "ops/test_alpha_dropout.py"),
+    ("nn/module.py", "self._rate = check_rate(value)", "self._rate = value", "nn/test_contract.py"),
+    ("nn/drop_path.py", "site=self.site", "site=None", "nn/test_contract.py"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "old", "new", "test"), MUTANTS, ids=lambda v: v if "/" in v else "")
+def test_the_fault_is_seen(file, old, new, test, tmp_path):
+    shutil.copytree(
+        ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__")
+    )
+    victim = tmp_path / "src" / "dropkit" / file
+    text = victim.read_text()
+    assert old in text, "this mutant no longer fits the code; write it anew"
+    victim.write_text(text.replace(old, new))
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{test}"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1, result.stdout[-2000:]
+    assert " failed" in result.stdout.splitlines()[-1], result.stdout[-2000:]  # red, not broken
