@@ -12,6 +12,7 @@ import numpy as np
 from dropkit.core import ConfigError, DataError
 from dropkit.zoo.checks import check_finite, check_labels, check_same_length
 from dropkit.zoo.data import Task
+from dropkit.zoo.factory import one_line
 from dropkit.zoo.source import Array, Source
 
 _PARTS = ("train", "val", "test")
@@ -71,20 +72,17 @@ def load_npz(path: Path, *, task: Task | None) -> Source:
 
 
 def _read(path: Path) -> dict[str, Array]:
+    if not zipfile.is_zipfile(path):  # np.load would take anything else for a pickle
+        raise DataError(f"{path}: damaged or no NPZ file; write it (again) with np.savez")
     try:
         with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, Mapping):
-                raise DataError(
-                    f"{path}: it is a single array, not an archive; save it with np.savez(x=..., y=...)"
-                )
             return {key: file[key] for key in file}
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        advice = "save arrays of numbers, or of text" if "allow_pickle" in text else "write it again"
-        reason = "it holds Python objects" if "allow_pickle" in text else f"damaged or no NPZ file ({text})"
-        raise DataError(f"{path}: {reason}; {advice}") from None
+    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):
+            raise DataError(f"{path}: it holds Python objects; save arrays of numbers, or of text") from None
+        raise DataError(f"{path}: damaged or no NPZ file ({one_line(error)}); write it again") from None
 
 
 def _check_pair(arrays: Mapping[str, Array], x: str, y: str, first: tuple[str, str], path: Path) -> None:
