@@ -1,0 +1,327 @@
+"""The configuration of a study: what a TOML file may say, and one line for each thing it may not."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from dropkit.core import ConfigError, InputError, unknown_name
+from dropkit.stats import LARGER_IS_BETTER
+
+if TYPE_CHECKING:
+    from dropkit.train import TrainConfig
+
+BUILTIN = ("digits",)
+_PLAN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*(-[A-Za-z0-9_.+]+)*")
+_LAST_SEED = 2**63 - 1
+
+
+def _bad(text: str) -> PydanticCustomError:
+    return PydanticCustomError("dropkit", "{text}", {"text": text})
+
+
+def _rates(value: Any) -> Any:
+    """Accept a rate, a non-empty list of different rates, or nothing."""
+    if value is None:
+        return None
+    rates = value if isinstance(value, list | tuple) else [value]
+    if not rates:
+        raise _bad("must hold at least one rate, got an empty list")
+    for rate in rates:
+        if isinstance(rate, bool) or not isinstance(rate, int | float):
+            raise _bad(f"must be a number in [0, 1] or a list of them, got {rate!r}")
+        if not 0.0 <= rate <= 1.0:
+            raise _bad(f"must be in [0, 1], got {rate!r}")
+    grid = tuple(float(rate) for rate in rates)
+    if len(set(grid)) < len(grid):
+        raise _bad(f"must hold different rates, got {list(grid)}")
+    return grid if isinstance(value, list | tuple) else grid[0]
+
+
+def _seeds(value: Any) -> Any:
+    """Accept a number of seeds (0, 1, 2, ...) or a list of different seeds; at least two either way."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 2 <= value <= 100_000:
+            raise _bad(f"must be between 2 and 100000 (a comparison needs two), got {value}")
+        return tuple(range(value))
+    if not isinstance(value, list | tuple):
+        raise _bad(f"must be a whole number or a list of whole numbers, got {value!r}")
+    for seed in value:
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LAST_SEED:
+            raise _bad(f"must hold whole numbers from 0 to 2^63 - 1, got {seed!r}")
+    if len(set(value)) < len(value):
+        raise _bad("must hold different seeds, got one of them twice")
+    if len(value) < 2:
+        raise _bad(f"must hold at least two seeds (a comparison needs two), got {list(value)}")
+    return tuple(value)
+
+
+def _places(value: Any) -> Any:
+    """Accept one place of a model or a non-empty list of places."""
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, list | tuple) and value and all(isinstance(item, str) and item for item in value):
+        return tuple(value)
+    raise _bad(f"must be a name or a list of names, got {value!r}")
+
+
+def _places_or_none(value: Any) -> Any:
+    return () if isinstance(value, list | tuple) and not value else _places(value)
+
+
+def _size(value: Any) -> Any:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise _bad(f"must be a number of examples or a fraction, got {value!r}")
+
+
+class _Table(BaseModel):
+    """A table of the file: strict types, immutable, and no key that it does not know."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and cls.model_config.get("extra") != "allow":
+            refuse_unknown(value, [field.alias or name for name, field in cls.model_fields.items()])
+        return value
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise for the first key of ``given`` that is not in ``known``, naming the nearest one that is."""
+    choices = sorted(known)
+    for key in given:
+        if key not in choices:
+            near = get_close_matches(str(key), choices, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(choices)}"
+            raise _bad(f"unknown key {key!r}; {hint}")
+
+
+class RuleConfig(_Table):
+    """One rule of a plan, as :class:`dropkit.Rule`; a list as ``rate`` is a grid that validation chooses from."""
+
+    at: Annotated[str | tuple[str, ...], BeforeValidator(_places)]
+    variant: str = "dropout"
+    rate: Annotated[float | tuple[float, ...] | None, BeforeValidator(_rates)] = None
+    except_: Annotated[str | tuple[str, ...], BeforeValidator(_places_or_none)] = ()
+    on: Literal["output", "input", "weight", "branch"] = "output"
+    options: dict[str, Any] = {}
+    override: bool = False
+
+
+class PlanConfig(_Table):
+    """A plan: the rules that are attached to the model; none for the plain model."""
+
+    rules: Annotated[
+        tuple[RuleConfig, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+    ]
+
+
+class DataConfig(_Table):
+    """Which data, and how it is split; the fields are the arguments of :func:`dropkit.zoo.load_data`."""
+
+    name: str
+    dir: str | None = None
+    val: Annotated[int | float | None, BeforeValidator(_size)] = None
+    test: Annotated[int | float | None, BeforeValidator(_size)] = None
+    subset: Annotated[int | float | None, BeforeValidator(_size)] = None
+    split_seed: int = Field(0, ge=0, le=_LAST_SEED)
+    target: str | None = None
+    task: Literal["classification", "regression"] | None = None
+
+
+class ModelConfig(_Table):
+    """Which model; every further key is an option of its builder."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments for the builder."""
+        return dict(self.model_extra or {})
+
+
+class StudyConfig(_Table):
+    """A whole study: plans times seeds on one model and one data set.
+
+    Args:
+        schema: Version of this format.
+        name: Name of the study, for its report and its default folder.
+        seeds: ``n`` for the seeds 0 to n - 1, or a list of different seeds.
+        baseline: The plan that every other one is compared with.
+        metric: The measure that is compared, and that validation chooses by.
+        resplit: A new split for every seed, judged by the corrected resampled t-test.
+        drop_diverged: Leave a seed at which a run diverged out on both sides of a comparison.
+        data: Table ``[data]``.
+        model: Table ``[model]``.
+        train: Table ``[train]``: the fields of :class:`dropkit.train.TrainConfig`.
+        plans: Tables ``[plans.NAME]``, at least the baseline and one more.
+    """
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    name: str = Field(min_length=1)
+    seeds: Annotated[tuple[int, ...], BeforeValidator(_seeds)]
+    baseline: str
+    metric: str
+    resplit: bool = False
+    drop_diverged: bool = False
+    data: DataConfig
+    model: ModelConfig
+    train: dict[str, Any]
+    plans: dict[str, PlanConfig]
+
+    @model_validator(mode="after")
+    def _plans_fit(self) -> StudyConfig:
+        for name in self.plans:
+            if not _PLAN_NAME.fullmatch(name):
+                raise _bad(f"plans.{name}: the name must be letters, digits and single _ . + - between them")
+        if self.baseline not in self.plans:
+            raise _bad(
+                f"baseline must name a plan ({', '.join(self.plans) or 'there is none'}), got {self.baseline!r}"
+            )
+        if len(self.plans) < 2:
+            raise _bad("plans must hold a plan to compare with the baseline, got the baseline alone")
+        return self
+
+    def train_config(self) -> TrainConfig:
+        """Return ``[train]`` as the training room's own settings; raise ``ConfigError`` where they are not."""
+        from dropkit.train import TrainConfig  # brings torch
+
+        try:
+            return TrainConfig.from_dict(self.train)
+        except InputError as error:
+            raise ConfigError(f"train: {error}") from None
+
+    def with_seeds(self, count: int) -> StudyConfig:
+        """Return this study with the seeds 0 to ``count`` - 1."""
+        return parse_config({**self.model_dump(by_alias=True), "seeds": count}, "--seeds")
+
+
+def load_config(source: StudyConfig | Mapping[str, Any] | str | Path | None) -> StudyConfig:
+    """Return the configuration that ``source`` stands for.
+
+    Args:
+        source: A configuration, a mapping with the tables of the file, the path of a TOML file, or the name of
+            a built-in study; None is ``"digits"``.
+
+    Returns:
+        The validated configuration.
+
+    Raises:
+        ConfigError: The file cannot be read, or something in it is unknown, missing or illegal: one line that
+            says what, where, and what was expected.
+    """
+    if isinstance(source, StudyConfig):
+        return source
+    if isinstance(source, Mapping):
+        return parse_config(source, "config")
+    if source is None or source in BUILTIN:
+        name = source or BUILTIN[0]
+        text, label = (
+            (files("dropkit.study") / "builtin" / f"{name}.toml").read_text("utf-8"),
+            f"study {name!r}",
+        )
+    else:
+        path = Path(source)
+        label = f"config {path}"
+        try:
+            text = path.read_text("utf-8")
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{label}: no such file; give a TOML file, or nothing for the built-in study"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{label}: cannot be read as text: {error}") from None
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{label}: not valid TOML: {error}") from None
+    return parse_config(tables, label)
+
+
+def parse_config(tables: Mapping[str, Any], label: str) -> StudyConfig:
+    """Validate the tables of a configuration; ``label`` opens the error's text."""
+    try:
+        config = StudyConfig.model_validate(dict(tables))
+        config.train_config()
+        if config.metric not in LARGER_IS_BETTER:
+            raise unknown_name("metric", config.metric, LARGER_IS_BETTER)
+    except ValidationError as error:
+        problems = "; ".join(_line(problem) for problem in error.errors(include_url=False))
+        raise ConfigError(f"{label}: {problems}") from None
+    except InputError as error:
+        raise ConfigError(f"{label}: {error}") from None
+    return config
+
+
+def _line(problem: Any) -> str:
+    """Turn one problem that pydantic found into ``path must be ..., got ...``."""
+    path = ""
+    for part in problem["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    if problem["type"] == "missing":
+        return f"{path} is missing"
+    if problem["type"] == "dropkit":
+        text = problem["msg"]
+        glue = ": " if text.startswith("unknown key") else " "
+        return f"{path}{glue}{text}" if path else text
+    wanted = problem["msg"].replace("Input should be", "must be").replace("String should", "must")
+    return f"{path} {wanted}, got {_short(problem['input'])}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def config_text(config: StudyConfig) -> str:
+    """Return ``config`` as TOML: one text for one meaning, whatever the order, comments and defaults it came with."""
+    given = config.model_dump(by_alias=True, exclude_defaults=True)
+    train, usual = config.train_config().to_dict(), type(config.train_config())().to_dict()
+    lines = [f"schema = {config.schema_}"]
+    lines += [f"{key} = {_toml(getattr(config, key))}" for key in ("name", "seeds", "baseline", "metric")]
+    lines += [f"{key} = {_toml(given[key])}" for key in ("resplit", "drop_diverged") if key in given]
+    changed = {key: value for key, value in train.items() if value != usual[key]}
+    for table, values in (("data", given["data"]), ("model", given["model"]), ("train", changed)):
+        lines += ["", f"[{table}]"]
+        lines += [f"{_key(key)} = {_toml(value)}" for key, value in values.items() if value is not None]
+    for name, plan in given["plans"].items():
+        rules = [f"    {_toml(rule)}," for rule in plan["rules"]]
+        lines += ["", f"[plans.{_key(name)}]", *(["rules = [", *rules, "]"] if rules else ["rules = []"])]
+    return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
+def _toml(value: Any) -> str:
+    """Return ``value`` as a TOML value on one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        escaped = "".join(
+            f"\\u{ord(c):04x}" if c < " " or c == "\x7f" else "\\" + c if c in '"\\' else c for c in value
+        )
+        return f'"{escaped}"'
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items() if v is not None) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    raise ConfigError(f"a config holds text, numbers, true, false, lists and tables, got {value!r}")

@@ -1,0 +1,111 @@
+"""The scheduler, with jobs that do nothing, misbehave, or never end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dropkit.study.schedule import run_jobs
+from tests.study import jobs
+
+ROOT = Path(__file__).parents[2]
+
+
+class Log:
+    """A watcher that remembers."""
+
+    def __init__(self):
+        self.open, self.most_open, self.messages, self.ends = set(), 0, {}, {}
+
+    def started(self, job):
+        self.open.add(job)
+        self.most_open = max(self.most_open, len(self.open))
+
+    def told(self, job, message):
+        assert job in self.open
+        self.messages.setdefault(job, []).append(message)
+
+    def ended(self, job, error):
+        self.open.remove(job)
+        self.ends[job] = error
+
+
+def alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def wait_until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_each_job_has_a_process_of_its_own_with_one_thread(method):
+    log, before = Log(), dict(os.environ)
+    run_jobs([1, 2, 3], jobs.echo, log, workers=2, method=method)
+    assert log.ends == {1: None, 2: None, 3: None}
+    assert [log.messages[job][1] for job in (1, 2, 3)] == [("job", 1), ("job", 2), ("job", 3)]
+    assert len({log.messages[job][0][1] for job in (1, 2, 3)} | {os.getpid()}) == 4
+    assert {log.messages[job][0][2] for job in (1, 2, 3)} == {"1"}
+    assert log.most_open == 2
+    assert dict(os.environ) == before
+
+
+def test_a_job_that_fails_is_reported_and_the_others_go_on():
+    log = Log()
+    run_jobs(["raise", "kill", "exit", "fine"], jobs.misbehave, log, workers=2)
+    assert log.ends["raise"].splitlines()[-1] == "ZeroDivisionError: the third batch is empty"
+    assert "SIGKILL" in log.ends["kill"]
+    assert "memory" in log.ends["kill"]
+    assert "exit code 3" in log.ends["exit"]
+    assert log.ends["fine"] is None
+    assert log.messages == {"fine": ["fine"]}
+
+
+def test_an_exception_here_ends_the_workers(tmp_path):
+    class Impatient(Log):
+        def told(self, job, message):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([str(tmp_path)], jobs.wait_for_ever, Impatient(), workers=1)
+    (pid,) = [int(path.name) for path in tmp_path.iterdir()]
+    wait_until(lambda: not alive(pid))
+
+
+SCRIPT = """
+import sys
+from dropkit.study.schedule import run_jobs
+from tests.study import jobs
+from tests.study.test_schedule import Log
+quiet = type("Quiet", (Log,), {{"ended": print}})()
+run_jobs([sys.argv[1]] * 2, jobs.wait_for_ever, quiet, workers=2, method={method!r})
+"""
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
+def test_no_worker_outlives_its_parent(tmp_path, method, blow):
+    # A script without a main guard: workers must not run it again either.
+    script, marks = tmp_path / "script.py", tmp_path / "marks"
+    script.write_text(SCRIPT.format(method=method))
+    marks.mkdir()
+    parent = subprocess.Popen([sys.executable, script, marks], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    try:
+        wait_until(lambda: len(list(marks.iterdir())) == 2)
+        pids = [int(path.name) for path in marks.iterdir()]
+        assert all(alive(pid) for pid in pids)
+    finally:
+        parent.send_signal(blow)
+    parent.wait()
+    wait_until(lambda: not any(alive(pid) for pid in pids))
