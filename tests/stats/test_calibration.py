@@ -1,0 +1,61 @@
+"""Expected calibration error and the table it rests on."""
+
+import numpy as np
+import pytest
+
+from dropkit.core import DataError
+from dropkit.stats import classification_metrics, expected_calibration_error, reliability
+
+
+def calibrated(numbers, n, classes):
+    """Labels drawn from the probabilities: gaps of both signs, so that the limits of the bins matter."""
+    p = numbers.dirichlet(np.ones(classes), n)
+    return p, (p.cumsum(axis=1) < numbers.random((n, 1))).sum(axis=1).clip(max=classes - 1)
+
+
+def slow_ece(p, y, bins):
+    """The definition, bin by bin."""
+    confidence, correct = p.max(axis=1), p.argmax(axis=1) == y
+    total = 0.0
+    for k in range(bins):
+        members = (confidence > k / bins) & (confidence <= (k + 1) / bins)
+        if members.any():
+            total += members.mean() * abs(correct[members].mean() - confidence[members].mean())
+    return total
+
+
+@pytest.mark.parametrize("bins", [1, 10, 15])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_ece_is_its_definition(bins, classes, numbers):
+    p, y = calibrated(numbers, 400, classes)
+    assert expected_calibration_error(p, y, bins=bins) == pytest.approx(slow_ece(p, y, bins), rel=1e-12)
+
+
+def test_the_metric_uses_fifteen_bins(numbers):
+    p, y = calibrated(numbers, 300, 3)
+    assert classification_metrics(p, y)["ece"] == pytest.approx(slow_ece(p, y, 15), rel=1e-12)
+    assert abs(slow_ece(p, y, 15) - slow_ece(p, y, 10)) > 1e-6  # the number of bins is visible here
+
+
+def test_hand_made_case():
+    p = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
+    # Confidence 0.9: half right. Confidence 0.6: both right.
+    assert expected_calibration_error(p, [0, 1, 0, 1]) == pytest.approx(0.5 * 0.4 + 0.5 * 0.4)
+
+
+def test_a_limit_belongs_to_the_bin_below_and_certainty_to_the_last():
+    table = reliability([[0.6, 0.4], [1.0, 0.0]], [0, 0], bins=5)
+    assert table.counts.tolist() == [0, 0, 1, 0, 1]
+    assert table.accuracy[[2, 4]].tolist() == [1.0, 1.0]
+    assert np.isnan(table.confidence[[0, 1, 3]]).all()
+
+
+def test_rounding_above_one_stays_in_the_last_bin():
+    assert reliability([[1.00001, 0.0]], [0]).counts[-1] == 1
+
+
+def test_bad_input():
+    with pytest.raises(DataError, match="bins must be at least 1, got 0"):
+        reliability([[0.5, 0.5]], [0], bins=0)
+    with pytest.raises(DataError, match="row 0 sums to 2"):
+        expected_calibration_error([[1.0, 1.0]], [0])
