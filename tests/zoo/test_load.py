@@ -44,7 +44,7 @@ def test_arguments_without_meaning_are_refused():
 
 
 def test_too_much_asked_of_digits():
-    with pytest.raises(DataError, match="digits: test = 1797 is 1797 of 1797 examples"):
+    with pytest.raises(DataError, match="digits: test = 1797, but of 1797 examples it can be from 1 to 1796"):
         load_data("digits", test=1797)
 
 

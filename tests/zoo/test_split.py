@@ -61,6 +61,7 @@ def test_parts_are_disjoint_and_keep_what_comes_apart_apart(sizes, seed, resplit
         ((100, 0, 0), {"test": 0.5, "val": 0.5}, (25, 25, 50)),
         ((100, 0, 0), {"test": 50, "subset": 20}, (16, 4, 50)),  # subset counts training and validation
         ((100, 0, 0), {"test": 50, "subset": 0.2, "val": 5}, (5, 5, 50)),
+        ((3, 0, 0), {}, (1, 1, 1)),  # what was not asked for does not round to nothing
         ((100, 0, 40), {}, (80, 20, 40)),
         ((100, 0, 40), {"test": 10}, (80, 20, 10)),  # of a test part that comes with the data
         ((100, 0, 40), {"test": 0.5, "subset": 50}, (40, 10, 20)),
@@ -140,11 +141,11 @@ def test_training_rows_come_in_random_order_and_the_others_in_file_order():
 @pytest.mark.parametrize(
     ("asked", "error", "text"),
     [
-        ({"test": 100}, DataError, "data: test = 100 is 100 of 100 examples, but it can be from 1 to 99"),
-        ({"test": 90, "val": 10}, DataError, "val = 10 is 10 of 10 examples, but it can be from 1 to 9"),
-        ({"subset": 81}, DataError, "subset = 81 is 81 of 80 examples"),
-        ({"val": 0.001}, DataError, "val = 0.001 is 0 of 80"),
-        ({"subset": 1}, DataError, "val"),
+        ({"test": 100}, DataError, "data: test = 100, but of 100 examples it can be from 1 to 99"),
+        ({"test": 90, "val": 10}, DataError, "val = 10, but of 10 examples it can be from 1 to 9"),
+        ({"subset": 81}, DataError, "subset = 81, but of 80 examples it can be from 1 to 80"),
+        ({"val": 0.001}, DataError, r"val = 0.001 \(0 examples\), but of 80"),
+        ({"subset": 1}, DataError, "data: 1 examples are too few to take val from"),
         ({"val": 0}, ConfigError, "val must be at least 1 example, got 0"),
         ({"test": -3}, ConfigError, "test must be at least 1 example, got -3"),
         (

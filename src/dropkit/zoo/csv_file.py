@@ -152,8 +152,5 @@ def _target(
             f"{path}: target {column!r} has numbers that are not whole, which are no class labels;"
             " set task = 'regression', or name another target"
         )
-    if numeric:
-        classes, labels = np.unique(numbers.astype(np.int64), return_inverse=True)
-    else:
-        classes, labels = np.unique(np.array(cells), return_inverse=True)
-    return labels.astype(np.int64), tuple(str(value) for value in classes)
+    classes, labels = np.unique(numbers if numeric else np.array(cells), return_inverse=True)
+    return labels.astype(np.int64), tuple(f"{value:.0f}" if numeric else str(value) for value in classes)

@@ -67,7 +67,7 @@ def assemble(source: Source, parts: Parts) -> Data:
         y = torch.from_numpy(source.y.astype(np.int64))
     else:
         mean, std = float(targets.mean()), float(targets.std())
-        if std == 0.0:
+        if targets.min() == targets.max():
             raise DataError(
                 f"{source.name}: the target is {mean:g} in the whole training part, so there is nothing to learn;"
                 " check the target"
@@ -97,8 +97,9 @@ def _from_array(x: Array, scaling: float | Literal["standardise"], y: Tensor, pa
     offset: Array = np.zeros((), np.float32)
     if scaling == "standardise":
         train = x[parts.train].astype(np.float64)
-        std = train.std(axis=0)
-        offset, scale = train.mean(axis=0), np.where(std == 0.0, 1.0, std)  # a constant column becomes 0
+        constant = train.max(axis=0) == train.min(axis=0)  # its computed deviation may be 1e-17 instead of 0
+        offset = np.where(constant, train[0], train.mean(axis=0))
+        scale = np.where(constant, 1.0, train.std(axis=0))
     else:
         scale = np.array(scaling, np.float32)  # float32: an image set must not pass through float64
     made: list[Part] = []

@@ -75,13 +75,14 @@ def split(
     if n_test:
         test_rows = test_rows[: _count("test", test if test is not None else n_test, n_test, n_test, name)]
     else:
-        count = _count("test", default_test if test is None else test, n_train, n_train - 1, name)
+        test = _whole(default_test, n_train) if test is None else test
+        count = _count("test", test, n_train, n_train - 1, name)
         test_rows, train_rows = train_rows[:count], train_rows[count:]
 
     available = len(train_rows) + n_val
     kept = available if subset is None else _count("subset", subset, available, available, name)
     if val is None:
-        val = n_val / available if n_val else default_val
+        val = _whole(n_val / available if n_val else default_val, kept)
     most = min(kept - 1, n_val) if n_val else kept - 1
     count = _count("val", val, kept, most, name)
     if n_val:
@@ -89,6 +90,11 @@ def split(
     else:
         val_rows, train_rows = train_rows[:count], train_rows[count:kept]
     return Parts(train_rows, np.sort(val_rows), np.sort(test_rows))
+
+
+def _whole(size: Size, of: int) -> int:
+    """Return a default size as a count, at least 1: only what was asked for can round to nothing."""
+    return size if isinstance(size, int) else max(1, round(size * of))
 
 
 def _count(what: str, size: Size, of: int, most: int, name: str) -> int:
@@ -100,10 +106,16 @@ def _count(what: str, size: Size, of: int, most: int, name: str) -> int:
     if isinstance(size, int) and size < 1:
         raise ConfigError(f"{what} must be at least 1 example, got {size}")
     count = size if isinstance(size, int) else round(size * of)
-    if not 1 <= count <= most:
+    if most < 1:
         raise DataError(
-            f"{name}: {what} = {size:g} is {count} of {of} examples, but it can be from 1 to {max(most, 0)}"
-            " (each part needs an example); change val, test or subset, or use more data"
+            f"{name}: {of} examples are too few to take {what} from, each part needs one; use more data, or change"
+            " val, test or subset"
+        )
+    if not 1 <= count <= most:
+        asked = f"{size}" if isinstance(size, int) else f"{size:g} ({count} examples)"
+        raise DataError(
+            f"{name}: {what} = {asked}, but of {of} examples it can be from 1 to {most}; change val, test or subset,"
+            " or use more data"
         )
     return count
 
