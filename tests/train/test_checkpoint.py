@@ -1,5 +1,6 @@
 import os
 
+import numpy as np
 import pytest
 import torch
 
@@ -102,6 +103,7 @@ def test_paths_that_cannot_be_used_give_one_clear_line(tmp_path, saved):
 def test_fingerprint_ignores_order_and_sees_values():
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+    assert fingerprint({"a": np.float32(0.5)}) == fingerprint({"a": 0.5})
 
 
 @pytest.mark.parametrize("change", ["seed", "config", "train", "val", "model", "frozen", "nothing"])

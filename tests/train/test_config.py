@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from dropkit.core import ConfigError
@@ -71,6 +72,12 @@ def test_each_bad_value_gives_one_clear_line(values, text):
 
 def test_numbers_at_the_legal_ends_are_accepted():
     TrainConfig(momentum=0, weight_decay=0, gamma=1, epochs=1, batch=1, label_smoothing=0, patience=1, lr=1)
+
+
+def test_numbers_of_numpy_are_accepted():
+    assert TrainConfig(lr=np.float32(0.5)).start_lr == 0.5
+    with pytest.raises(ConfigError, match="lr must be"):
+        TrainConfig(lr=np.float32("nan"))
 
 
 def test_each_optimizer_has_its_own_default_lr():

@@ -18,8 +18,9 @@ _SCHEMA = 1
 
 
 def fingerprint(facts: dict[str, Any]) -> str:
-    """Return a digest of plain values: equal for equal facts, whatever their order."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    """Return a digest of plain values and numbers: equal for equal facts, whatever their order."""
+    text = json.dumps(facts, sort_keys=True, default=float)  # NumPy's numbers as Python's
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Checkpoint:

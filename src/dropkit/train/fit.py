@@ -11,7 +11,6 @@ from statistics import median
 from time import monotonic
 from typing import Any, Literal
 
-import torch
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -23,7 +22,7 @@ from dropkit.train.metrics import Task
 from dropkit.train.run import ExtraLoss, Problem, Record, Run
 from dropkit.train.samples import samples
 from dropkit.train.values import real
-from dropkit.train.weights import device_of, flags_kept, own_generators, restore
+from dropkit.train.weights import device_of, flags_kept, own_generators, restore, seed_generators
 
 
 @dataclass(frozen=True)
@@ -108,9 +107,7 @@ def fit(
     real("checkpoint_seconds", checkpoint_seconds, low=0.0)
     device = device_of(model)
     with own_generators(device), flags_kept(model):
-        torch.default_generator.manual_seed(child_seed(seed, "global"))
-        if device.type == "cuda":
-            torch.cuda.manual_seed(child_seed(seed, "global"))
+        seed_generators(device, child_seed(seed, "global"))
         problem = Problem(
             samples(train, "train"), samples(val, "val"), task, float(target_mean), float(target_std)
         )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 from dropkit.core import ConfigError
 
@@ -22,10 +23,10 @@ def real(
     open_high: bool = False,
 ) -> None:
     """Raise ``ConfigError`` unless ``value`` is a finite number in the interval; ``open_*`` exclude its ends."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if number:
-        above = value > low if open_low else value >= low  # type: ignore[operator]
-        below = value < high if open_high else value <= high  # type: ignore[operator]
+    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+        number = float(value)
+        above = number > low if open_low else number >= low
+        below = number < high if open_high else number <= high
         if above and below:
             return
     raise ConfigError(f"{name} must be {_interval(low, high, open_low, open_high)}, got {value!r}")

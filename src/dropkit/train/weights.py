@@ -41,6 +41,14 @@ def own_generators(device: torch.device) -> Iterator[None]:
         yield
 
 
+def seed_generators(device: torch.device, seed: int) -> None:
+    """Seed the global generators of the CPU and of ``device``, and no other."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
 @contextmanager
 def flags_kept(model: nn.Module) -> Iterator[None]:
     """Put every module's train/eval flag back as it was."""
