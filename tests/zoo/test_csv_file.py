@@ -124,7 +124,7 @@ def test_path_may_start_at_dir(table, tmp_path):
         ("a,b,y\n1,2,\n1,3,x\n", DataError, "target 'y' is missing in 1 rows, the first on line 2"),
         ("a,b,y\n1,2,0.5\n1,3,inf\n", DataError, "infinite in line 3, column 'y'"),
         ("a,b,y\n" + "1,2,0\n" * 9, DataError, r"the training part has a single class \(label 0\)"),
-        ("a,b,y\n" + "1,2,0.1\n" * 50, DataError, "the target is 0.1 in the whole training part"),
+        ("a,b,y\n" + "1,2,0.1\n" * 70, DataError, "the target is 0.1 in the whole training part"),
         ("a,b,y\n1,2,0\n1,2,1\n", DataError, "1 examples are too few to take val from"),
     ],
 )

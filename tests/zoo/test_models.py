@@ -79,6 +79,8 @@ def test_cnn_layers_with_and_without_batch_norm():
     assert names(plain, nn.ReLU) == ["features.relu1", "features.relu2", "classifier.relu"]
     assert names(plain, nn.BatchNorm2d) == []
     assert names(normed, nn.BatchNorm2d) == ["features.norm1", "features.norm2"]
+    assert plain.features.conv1.bias is not None
+    assert normed.features.conv1.bias is None  # the norm has one
     assert list(normed.features._modules)[:4] == ["conv1", "norm1", "relu1", "pool1"]
     assert plain.features(torch.zeros(1, 1, 28, 28)).shape == (1, 64, 7, 7)
 
