@@ -1,1 +1,57 @@
-"""records."""
+"""The versioned schema of a study on disk, and reading and writing it without half-written files."""
+
+from dropkit.records.folder import config_sha256, current_versions, open_folder
+from dropkit.records.lock import lock
+from dropkit.records.models import (
+    SCHEMA,
+    CandidateResult,
+    Epoch,
+    Metrics,
+    PlanResult,
+    Results,
+    RunRecord,
+    StudyInfo,
+    Timing,
+    VarianceRatioResult,
+)
+from dropkit.records.names import check_plan_name, results_path, run_path, timing_path
+from dropkit.records.reading import (
+    load_runs,
+    load_timings,
+    read_config,
+    read_results,
+    read_run,
+    read_study,
+    read_timing,
+)
+from dropkit.records.writing import canonical_json, write_json
+
+__all__ = [
+    "SCHEMA",
+    "CandidateResult",
+    "Epoch",
+    "Metrics",
+    "PlanResult",
+    "Results",
+    "RunRecord",
+    "StudyInfo",
+    "Timing",
+    "VarianceRatioResult",
+    "canonical_json",
+    "check_plan_name",
+    "config_sha256",
+    "current_versions",
+    "load_runs",
+    "load_timings",
+    "lock",
+    "open_folder",
+    "read_config",
+    "read_results",
+    "read_run",
+    "read_study",
+    "read_timing",
+    "results_path",
+    "run_path",
+    "timing_path",
+    "write_json",
+]
