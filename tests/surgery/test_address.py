@@ -182,7 +182,7 @@ def test_a_module_that_the_example_does_not_call_is_noted():
 
 
 def test_integer_input_is_refused_when_the_example_shows_it():
-    with pytest.raises(DtypeError, match="site ':input' is torch.int64"):
+    with pytest.raises(DtypeError, match=r"site ':input' is torch.int64"):
         dk.plan(Tokens(), [dk.Rule(at="input")], example_inputs=torch.tensor([[1, 2]]))
 
 

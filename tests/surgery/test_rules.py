@@ -15,7 +15,8 @@ def test_a_list_of_addresses_becomes_a_tuple_and_one_address_a_string():
 def test_rules_are_frozen_hashable_and_picklable():
     rule = Rule(at="fc", rate=0.25, options={"scaling": "test"})
     assert hash(rule) == hash(Rule(at="fc", rate=0.25, options={"scaling": "test"}))
-    assert rule != Rule(at="fc", rate=0.25) and rule.options == {"scaling": "test"}
+    assert rule != Rule(at="fc", rate=0.25)
+    assert rule.options == {"scaling": "test"}
     assert pickle.loads(pickle.dumps(rule)) == rule
     with pytest.raises(AttributeError):
         rule.rate = 0.5
@@ -62,4 +63,5 @@ def test_the_default_rate_is_the_variants():
 def test_bad_rules_are_refused_where_they_are_written(arguments, error, text):
     with pytest.raises(error, match=text) as caught:
         Rule(**arguments)
-    assert isinstance(caught.value, InputError) and "\n" not in str(caught.value)
+    assert isinstance(caught.value, InputError)
+    assert "\n" not in str(caught.value)

@@ -69,6 +69,8 @@ class Map:
 
     def unreachable(self, name: str) -> str | None:
         """Say why a hook on module ``name`` would never run, or return None."""
+        if name in self.tree.scripted:
+            return None  # refused later, with a text of its own
         module, parent = self.tree.modules[name], self.tree.parent(name)
         if isinstance(parent, nn.MultiheadAttention):
             return (

@@ -31,11 +31,9 @@ class Drop:
         self.rate = site.rate
         self._op = op
         self._options = dict(site.options)
-
-    @property
-    def acts_in_eval(self) -> bool:
-        """Whether it changes values outside training: only scaling at test time does."""
-        return self._options.get("scaling") == "test"
+        self.acts_in_eval = (
+            self._options.get("scaling") == "test"
+        )  # the one option that acts outside training
 
     def belongs_to(self, plan: Plan) -> bool:
         """Whether ``plan`` put it there."""
@@ -85,16 +83,17 @@ class OutputHook(Drop):
     """A forward hook."""
 
     def __call__(self, module: nn.Module, args: Any, output: Any) -> Any:
-        """Return what the module's output is replaced by."""
-        return self.result(output, module.training)
+        """Return what the module's output is replaced by, None for nothing."""
+        return self.result(output, module.training) if module.training or self.acts_in_eval else None
 
 
 class InputHook(Drop):
     """A forward pre-hook, with keyword arguments."""
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-        """Return what the module's arguments are replaced by."""
-        return self.arguments(args, kwargs, module.training)
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
+        """Return what the module's arguments are replaced by, None for nothing."""
+        acts = module.training or self.acts_in_eval
+        return self.arguments(args, kwargs, module.training) if acts else None
 
 
 def call(

@@ -68,6 +68,8 @@ class _Planner:
     def _matched(self, rule: Rule) -> dict[tuple[Target, Place], None]:
         found: dict[tuple[Target, Place], None] = {}
         reasons: list[str] = []
+        if "hidden" in rule.addresses and self._map.trace is not None and self._tree.scripted:
+            self.notes.append("activation functions called inside a torch.jit.ScriptModule were not seen")
         for address in rule.addresses:
             on: Place = "input" if address == "input" or rule.on == "input" else "output"
             try:

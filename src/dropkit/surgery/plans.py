@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from dropkit.core import PlanError
+from dropkit.core import PlanError, check_rate
 from dropkit.surgery.rules import Options, OptionValue, Rule
 from dropkit.surgery.table import table
 
@@ -121,9 +121,13 @@ class Plan:
         if body["schema"] != SCHEMA:
             raise PlanError(f"plan has schema {body['schema']!r}, this version reads {SCHEMA}; plan again")
         _check_keys("plan", body, {"schema", "rules", "sites", "callers", "notes"})
+        for key in ("rules", "sites", "callers", "notes"):
+            if not isinstance(body[key], list):
+                raise PlanError(f"{key} must be a list in a plan, got {body[key]!r}")
+        rules = tuple(Rule(**_fields(Rule, rule)) for rule in body["rules"])
         return cls(
-            rules=tuple(Rule(**_fields(Rule, rule)) for rule in body["rules"]),
-            sites=tuple(_site_from(site) for site in body["sites"]),
+            rules=rules,
+            sites=tuple(_site_from(site, len(rules)) for site in body["sites"]),
             callers=tuple(body["callers"]),
             notes=tuple(body["notes"]),
         )
@@ -184,7 +188,7 @@ def _plain(item: Rule | Site) -> dict[str, Any]:
     return values | {"options": dict(item.options)}
 
 
-def _check_keys(what: str, given: Any, known: set[str], required: set[str] | None = None) -> None:
+def _check_keys(what: str, given: Any, known: set[str]) -> None:
     if not isinstance(given, dict):
         raise PlanError(f"{what} must be a JSON object, got {given!r}")
     for key in given:
@@ -192,7 +196,7 @@ def _check_keys(what: str, given: Any, known: set[str], required: set[str] | Non
             near = get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise PlanError(f"{what} has an unknown key {key!r}{hint}")
-    missing = (known if required is None else required) - given.keys()
+    missing = known - given.keys()
     if missing:
         raise PlanError(f"{what} lacks {', '.join(sorted(missing))}; write it with Plan.to_json()")
 
@@ -202,6 +206,12 @@ def _fields(cls: type[Rule] | type[Site], given: Any) -> dict[str, Any]:
     return dict(given)
 
 
-def _site_from(given: Any) -> Site:
-    values = _fields(Site, given)
-    return Site(**(values | {"options": Options(values["options"])}))
+def _site_from(given: Any, rules: int) -> Site:
+    site = Site(**_fields(Site, given))
+    if site.id != site_id(site.module, site.on, site.function, site.index) or site.on not in get_args(Place):
+        raise PlanError(f"site {site.id!r} does not go with its module, on, function and index; plan again")
+    if not isinstance(site.rule, int) or not 0 <= site.rule < rules:
+        raise PlanError(f"site {site.id!r} belongs to rule {site.rule!r}, of {rules}; plan again")
+    rate = check_rate(site.rate, f"rate of site {site.id!r}")
+    checked = Rule(at=site.id, variant=site.variant, rate=rate, options=site.options)  # as strict as a rule
+    return replace(site, rate=rate, options=checked.options)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table; columns that are empty in every row are left out."""
+    """Return the lines of a table; columns empty in every row are left out; no rows, no lines."""
+    if not rows:
+        return []
     shown = [column for column in range(len(heads)) if any(row[column] for row in rows)]
     lines = [[cells[column] for column in shown] for cells in (heads, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

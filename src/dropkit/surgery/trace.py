@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
 from dropkit.core import PlanError
@@ -85,7 +84,7 @@ def _arguments(example: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
 
 
 class _Recorder(TorchFunctionMode):
-    """Notes modules by hooks that hold for all modules, and functions by a mode; both in this thread only."""
+    """Notes modules by passing hooks, and functions by a mode; both in this thread only."""
 
     def __init__(self, tree: Tree) -> None:
         super().__init__()
@@ -98,10 +97,12 @@ class _Recorder(TorchFunctionMode):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Record what happens inside."""
-        hooks = (
-            register_module_forward_pre_hook(self._enter_module),
-            register_module_forward_hook(self._leave_module, always_call=True),
-        )
+        hooks = []
+        for name, module in self._tree.modules.items():
+            if name not in self._tree.scripted:
+                # Innermost of all hooks: what other hooks call is not called by the module's forward.
+                hooks.append(module.register_forward_pre_hook(self._enter_module))
+                hooks.append(module.register_forward_hook(self._leave_module, prepend=True, always_call=True))
         try:
             with self:
                 yield
