@@ -26,7 +26,7 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
     """
     path = Path(folder) / ".lock"
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise FolderError(
             f"cannot write {path}: {error.strerror}; choose a folder that can be written"

@@ -107,7 +107,9 @@ def _read_named(path: Path, kind: type[Named]) -> Named:
 def _read(path: Path, kind: type[Model], cure: str) -> Model:
     values = _parse(path, cure)
     version = values.get("schema") if isinstance(values, dict) else None
-    if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA:
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise FolderError(f"{path} is not as dropkit writes it (no version under schema); {cure}")
+    if version > SCHEMA:
         raise FolderError(
             f"{path} was written by a newer dropkit (schema {version}, this one knows up to {SCHEMA}); upgrade dropkit"
         )
