@@ -312,18 +312,20 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged_without_an_update(se
     assert torch.equal(model[0].weight.detach(), kept[4])
 
 
-def test_weights_that_overflow_in_the_last_step_of_an_epoch_are_noticed(seed):
+def test_weights_that_overflow_are_noticed_even_where_no_output_shows_it(seed):
     data, model = classes(20, seed), mlp(seed)
 
     def spoil(step):
-        if step == 2:  # finite loss, infinite gradient: only the weights after this step show it
-            model[0].weight.register_hook(lambda grad: grad * float("inf"))
+        if step == 2:  # biases become -inf, and the activation after them 0
+            model[0].bias.register_hook(lambda grad: torch.full_like(grad, math.inf))
 
     result = fit(
         model, data, data, TrainConfig(epochs=3, batch=8), task="classification", seed=seed, on_step=spoil
     )
     assert (result.status, result.diverged_epoch, result.diverged_step) == ("diverged", 1, 3)
     assert result.epochs == []
+    with torch.no_grad():
+        assert model(data.tensors[0]).isfinite().all()
 
 
 def test_outputs_that_are_not_finite_in_evaluation_are_divergence(seed):
