@@ -44,14 +44,15 @@ def test_hand_made_case():
 
 
 def test_a_limit_belongs_to_the_bin_below_and_certainty_to_the_last():
-    table = reliability([[0.6, 0.4], [1.0, 0.0]], [0, 0], bins=5)
-    assert table.counts.tolist() == [0, 0, 1, 0, 1]
-    assert table.accuracy[[2, 4]].tolist() == [1.0, 1.0]
-    assert np.isnan(table.confidence[[0, 1, 3]]).all()
+    table = reliability([[0.75, 0.25], [1.0, 0.0]], [0, 0], bins=4)
+    assert table.counts.tolist() == [0, 0, 1, 1]
+    assert table.accuracy[2:].tolist() == [1.0, 1.0]
+    assert table.confidence[2:].tolist() == [0.75, 1.0]
+    assert np.isnan([*table.accuracy[:2], *table.confidence[:2]]).all()
 
 
 def test_rounding_above_one_stays_in_the_last_bin():
-    assert reliability([[1.00001, 0.0]], [0]).counts[-1] == 1
+    assert reliability([[1.00001, 0.0]], [0]).counts.tolist() == [0] * 14 + [1]
 
 
 def test_bad_input():
