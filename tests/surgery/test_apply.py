@@ -277,6 +277,16 @@ def test_what_cannot_be_dropped_is_refused_by_name(model, at, x, error, text):
     assert "\n" not in str(caught.value)
 
 
+def test_nothing_is_refused_where_nothing_acts():
+    model, tokens = Tokens().eval(), torch.tensor([1, 2])
+    plain = model(tokens)
+    with planned(model, ["input", "Embedding"], None).apply(model):
+        assert torch.equal(model(tokens), plain)
+    holder = Holder(Named()).eval()
+    with planned(holder, "inner", None).apply(holder):
+        assert holder(plain)["out"] is plain
+
+
 def test_inputs_given_by_keyword_are_dropped():
     model, x = Keywords(), torch.ones(ROW)
     for at, on in [("input", "output"), ("inner", "input")]:
@@ -368,6 +378,17 @@ def test_calls_are_counted_in_the_module_that_makes_them(rng):
         model.eval()
         model.inner.train()
         assert torch.equal(model(x), x)
+
+
+def test_calls_made_by_hooks_belong_to_the_module_around():
+    model, x = Holder(Relu()), torch.ones(ROW)
+    model.inner.register_forward_pre_hook(lambda module, args: torch.tanh(*args))
+    model.inner.register_forward_hook(lambda module, args, output: torch.sigmoid(output))
+    plan = planned(model, "hidden", x)
+    assert [site.id for site in plan.sites] == [":tanh#0", "inner:relu#0", ":sigmoid#0"]
+    with planned(model, ":sigmoid#0", x, rate=1.0).apply(model):
+        assert not model(x).any()
+        assert model.inner(x).all()
 
 
 def test_input_and_output_of_one_call_can_both_be_dropped(rng):

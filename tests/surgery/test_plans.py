@@ -143,7 +143,8 @@ def test_planning_changes_nothing():
             self.register_buffer(
                 "seen", self.seen + random.random() + np.random.random() + float(torch.rand(()))
             )
-            return super().forward(nn.functional.dropout(x))
+            self.bumped.add_(1)
+            return super().forward(self.drop(nn.functional.dropout(x)))
 
     import random
 
@@ -151,6 +152,8 @@ def test_planning_changes_nothing():
 
     model = Noisy()
     model.register_buffer("seen", torch.zeros(()))
+    model.register_buffer("bumped", torch.zeros(()))
+    model.drop = dk.nn.Dropout(0.5)
     model.eval()
     model.features.train()
     before, state = (

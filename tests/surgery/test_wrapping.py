@@ -205,21 +205,40 @@ def test_the_fast_path_of_a_transformer_layer(rng, monkeypatch):
     assert calls() == 1
 
 
-def test_checkpointed_parts_are_recomputed_with_the_same_masks(rng):
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_checkpointed_modules_are_recomputed_with_the_same_masks(use_reentrant, rng):
     class Checkpointed(nn.Module):
         def __init__(self, inner):
             super().__init__()
             self.inner = inner
 
         def forward(self, x):
-            return checkpoint(self.inner, x, use_reentrant=False)
+            return checkpoint(self.inner, x, use_reentrant=use_reentrant)
 
     inner, x = Functional(), torch.randn(5, 6, generator=rng).requires_grad_()
     gradients = []
     for model in (Holder(copy.deepcopy(inner)), Checkpointed(inner)):
         with planned(model, ["hidden", "inner"], x.detach()).apply(model), dk.random.stream(1):
-            gradients.append(torch.autograd.grad(model(x).sum(), [x, *model.parameters()]))
+            x.grad = None
+            model(x).sum().backward()
+            gradients.append([x.grad, *(parameter.grad for parameter in model.parameters())])
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_calls_in_a_checkpointed_part_of_a_forward_are_refused(use_reentrant, rng):
+    class Partly(nn.Module):
+        def forward(self, x):
+            return F.relu(checkpoint(torch.relu, x, use_reentrant=use_reentrant))
+
+    model, x = Partly(), torch.randn(5, 6, generator=rng).requires_grad_()
+    with planned(model, ":relu#0", x.detach()).apply(model):
+        with pytest.raises(PlanError, match="site ':relu#0' is inside a checkpointed part of a forward"):
+            model(x)
+        model.eval()(x).sum().backward()
+        model.train()
+    with planned(model, ":relu#1", x.detach(), rate=1.0).apply(model):
+        assert not model(x).any()
 
 
 def test_autocast(rng):

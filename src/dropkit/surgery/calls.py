@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
+from dropkit.core import PlanError
+from dropkit.random.recompute import Tape, region
 from dropkit.surgery.activations import FUNCTION_NAMES
 from dropkit.surgery.drop import Drop, call
 from dropkit.surgery.plans import Place, Plan
@@ -89,6 +92,7 @@ class CallMode(TorchFunctionMode):
         self._module = module
         self._outer = outer
         self._counts: dict[str, int] = {}
+        self._region = _checkpointed()
 
     def __enter__(self) -> CallMode:
         if self._outer is not None:
@@ -112,12 +116,20 @@ class CallMode(TorchFunctionMode):
             return func(*args, **kwargs)
         index = self._counts.get(function, 0)
         self._counts[function] = index + 1
-        training = self._module.training
-        before, after = (
-            self._drops.get((function, index, "input")),
-            self._drops.get((function, index, "output")),
-        )
-        return call(func, args, kwargs, before, after, training)
+        before = self._drops.get((function, index, "input"))
+        after = self._drops.get((function, index, "output"))
+        drop = before or after
+        if drop is not None and _checkpointed() is not self._region:
+            raise PlanError(
+                f"site {drop.site.id!r} is inside a checkpointed part of a forward, whose recomputation cannot be "
+                "reached; checkpoint whole modules, or leave the site out with except_="
+            )
+        return call(func, args, kwargs, before, after, self._module.training)
+
+
+def _checkpointed() -> Tape | None:
+    """Return what stands for the checkpointed region around this call, None outside of any."""
+    return None if torch.compiler.is_compiling() else region()[0]
 
 
 def innermost_mode() -> CallMode | None:

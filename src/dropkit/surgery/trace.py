@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -145,6 +146,8 @@ def _untouched(tree: Tree) -> Iterator[None]:
         stack.enter_context(torch.random.fork_rng(sorted(devices, key=str)))
         stack.enter_context(stream(0, rank=0))  # masks of dropkit's own layers: drawn, and never used
         stack.enter_context(torch.no_grad())
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # what the model has to say, it says when it is used
         if "torch._dynamo" in sys.modules:  # compiled parts would hide what they call
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:
