@@ -1,1 +1,23 @@
-"""study."""
+"""From a configuration to an answer: plans times seeds, paired, chosen on validation, judged on the test part."""
+
+from dropkit.study.analyse import analyse
+from dropkit.study.config import StudyConfig, config_text, load_config
+from dropkit.study.grid import Candidate, candidates
+from dropkit.study.progress import Observer, Silent
+from dropkit.study.study import StudyResult, Survey, default_workers, run_study, survey
+
+__all__ = [
+    "Candidate",
+    "Observer",
+    "Silent",
+    "StudyConfig",
+    "StudyResult",
+    "Survey",
+    "analyse",
+    "candidates",
+    "config_text",
+    "default_workers",
+    "load_config",
+    "run_study",
+    "survey",
+]

@@ -1,0 +1,63 @@
+"""``dropkit catalogue``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dropkit.cli.output import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from dropkit.core import Variant
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command(epilog="Example: dropkit catalogue dropout")(catalogue)
+
+
+def catalogue(
+    name: Annotated[str | None, typer.Argument(help="One variant, in full.")] = None,
+    family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
+    json: Json = False,
+) -> None:
+    """List the dropout variants, or tell all about one."""
+    import dropkit
+    from dropkit.core import unknown_name
+
+    if name is not None:
+        entry = _plain(dropkit.variant(name))
+        if json:
+            print_json(entry)
+        else:
+            print("\n".join(f"{key:13} {_text(value)}" for key, value in entry.items()))
+        return
+    entries = dropkit.catalogue()
+    families = {entry.family for entry in entries}
+    if family is not None and family not in families:
+        raise unknown_name("family", family, families)
+    chosen = [_plain(entry) for entry in entries if family in (None, entry.family)]
+    if json:
+        print_json(chosen)
+    else:
+        columns = ("name", "family", "default_rate", "at", "year")
+        print_table(columns, [[_text(entry[column]) for column in columns] for entry in chosen])
+
+
+def _plain(entry: Variant) -> dict[str, Any]:
+    """Return the fields that can be printed; ``op`` and ``module`` by name."""
+    named = {
+        key: None if value is None else f"{value.__module__}.{value.__qualname__}"
+        for key, value in (("op", entry.op), ("module", entry.module))
+    }
+    keys = ("name", "family", "kind", "law", "default_rate", "at", "samples", "paper", "year")
+    return {key: getattr(entry, key) for key in keys} | named
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "-" if value is None else str(value)

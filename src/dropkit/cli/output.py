@@ -1,0 +1,31 @@
+"""How commands speak: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+RUN_FAILED, WRONG, INTERRUPTED = 1, 2, 130
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def complain(text: str) -> None:
+    """Print an error as one line on stderr."""
+    print("dropkit:", " ".join(text.split()), file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON; what is not finite must have been made None before."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print ``rows`` in aligned columns under ``heads``; the last column is not padded."""
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    for row in [heads, *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

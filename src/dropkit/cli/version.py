@@ -1,0 +1,31 @@
+"""``dropkit version``."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version as installed
+
+import typer
+
+import dropkit
+from dropkit.cli.output import Json, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command(epilog="Example: dropkit version --json")(version)
+
+
+def version(json: Json = False) -> None:
+    """Say which dropkit, Python, torch and kernels are in use."""
+    found = {
+        "dropkit": dropkit.__version__,
+        "python": platform.python_version(),
+        "torch": installed("torch"),  # as installed: importing it would take seconds
+        "numpy": installed("numpy"),
+        "kernels": "plain torch",
+    }
+    if json:
+        print_json(found)
+    else:
+        print("\n".join(f"{name:8} {value}" for name, value in found.items()))

@@ -1,0 +1,48 @@
+"""What a run is made of: data, model and plan, each drawn from a named child of the run's seed."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+from dropkit import surgery, zoo
+from dropkit.core import InputError, PlanError
+from dropkit.random import child_seed
+from dropkit.study.config import StudyConfig
+from dropkit.study.grid import Candidate
+
+
+def load(config: StudyConfig, seed: int) -> zoo.Data:
+    """Return the data of a run: split by ``[data] split_seed``, or with ``resplit`` by ``seed`` as well."""
+    asked = config.data.model_dump()
+    if config.resplit:
+        asked["split_seed"] = child_seed(seed, f"split {config.data.split_seed}")
+    return zoo.load_data(**asked, resplit=config.resplit)
+
+
+def build(config: StudyConfig, data: zoo.Data, seed: int) -> nn.Module:
+    """Return the model with the initial weights of ``seed``: the same for every plan."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(child_seed(seed, "weights"))
+        return zoo.build_model(
+            config.model.name, input_shape=data.input_shape, outputs=data.outputs, **config.model.options
+        )
+
+
+def with_plan(candidate: Candidate, model: nn.Module, data: zoo.Data) -> AbstractContextManager[Any]:
+    """Return a context in which the candidate's rules act on ``model``; without rules, one that does nothing.
+
+    Raises:
+        PlanError: A rule is wrong or matches nothing; the text names the plan.
+    """
+    if not candidate.rules:
+        return nullcontext()
+    try:
+        rules = [surgery.Rule(**rule.model_dump()) for rule in candidate.rules]
+        example = torch.stack([torch.as_tensor(data.train[row][0]) for row in range(2)])
+        return surgery.plan(model, rules, example_inputs=example).apply(model)
+    except InputError as error:
+        raise PlanError(f"plans.{candidate.plan}: {error}") from error
