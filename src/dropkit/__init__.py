@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dropkit import nn, ops, random, stats, surgery, zoo
     from dropkit._catalogue import catalogue, variant
+    from dropkit._run_study import run_study
     from dropkit.core import Variant
     from dropkit.random import step
-    from dropkit.study import StudyResult, run_study
+    from dropkit.study import StudyResult
     from dropkit.surgery import Applied, Plan, Rule, plan
 
 __version__ = "0.1.0"
@@ -24,7 +25,7 @@ _HOMES = {
     "Variant": "dropkit.core",
     "catalogue": "dropkit._catalogue",
     "plan": "dropkit.surgery",
-    "run_study": "dropkit.study",
+    "run_study": "dropkit._run_study",
     "step": "dropkit.random",
     "variant": "dropkit._catalogue",
 }
