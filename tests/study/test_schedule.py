@@ -93,8 +93,10 @@ run_jobs([sys.argv[1]] * 2, jobs.wait_for_ever, quiet, workers=2, method={method
 """
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn"])
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("method", "blow"),
+    [("forkserver", signal.SIGKILL), ("forkserver", signal.SIGTERM), ("spawn", signal.SIGKILL)],
+)
 def test_no_worker_outlives_its_parent(tmp_path, method, blow):
     # A script without a main guard: workers must not run it again either.
     script, marks = tmp_path / "script.py", tmp_path / "marks"

@@ -23,20 +23,20 @@ def catalogue(
     json: Json = False,
 ) -> None:
     """List the dropout variants, or tell all about one."""
-    import dropkit
-    from dropkit.core import unknown_name
+    import dropkit.nn  # noqa: F401  (its modules fill the registry)
+    from dropkit import core
 
     if name is not None:
-        entry = _plain(dropkit.variant(name))
+        entry = _plain(core.variant(name))
         if json:
             print_json(entry)
         else:
             print("\n".join(f"{key:13} {_text(value)}" for key, value in entry.items()))
         return
-    entries = dropkit.catalogue()
+    entries = core.catalogue()
     families = {entry.family for entry in entries}
     if family is not None and family not in families:
-        raise unknown_name("family", family, families)
+        raise core.unknown_name("family", family, families)
     chosen = [_plain(entry) for entry in entries if family in (None, entry.family)]
     if json:
         print_json(chosen)

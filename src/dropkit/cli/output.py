@@ -24,6 +24,16 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def print_summary(summary: Any) -> None:
+    """Print a renderable: in colour and as wide as a terminal, or as plain text."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(summary)
+    else:
+        print(summary, end="")
+
+
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print ``rows`` in aligned columns under ``heads``; the last column is not padded."""
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]

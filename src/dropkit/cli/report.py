@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dropkit.cli.output import Json, print_json
+from dropkit.cli.output import Json, print_json, print_summary
 
 
 def register(app: typer.Typer) -> None:
@@ -32,5 +32,5 @@ def report(
     elif json:
         print_json(records.read_results(folder).model_dump(mode="json", by_alias=True))
     else:
-        print(room.text(folder))
+        print_summary(room.text(folder))
         print(f"report: {page}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dropkit.cli.output import INTERRUPTED, RUN_FAILED, Json, complain, print_json
+from dropkit.cli.output import INTERRUPTED, RUN_FAILED, Json, complain, print_json, print_summary
 
 
 def register(app: typer.Typer) -> None:
@@ -60,11 +60,12 @@ def study(
     except KeyboardInterrupt:
         complain(f"interrupted; the finished runs are in {folder}, and the same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
+    page = report.render(folder)
     if json:
         print_json(result.results.model_dump(mode="json", by_alias=True))
     else:
-        print(report.text(folder))
-        print(f"report: {folder / 'report.html'}")
+        print_summary(report.text(folder))
+        print(f"report: {page}")
     for run, error in result.failed.items():
         complain(f"{run} failed: {error}")
     if result.failed:

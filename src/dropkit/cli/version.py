@@ -7,7 +7,7 @@ from importlib.metadata import version as installed
 
 import typer
 
-import dropkit
+from dropkit import __version__
 from dropkit.cli.output import Json, print_json
 
 
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 def version(json: Json = False) -> None:
     """Say which dropkit, Python, torch and kernels are in use."""
     found = {
-        "dropkit": dropkit.__version__,
+        "dropkit": __version__,
         "python": platform.python_version(),
         "torch": installed("torch"),  # as installed: importing it would take seconds
         "numpy": installed("numpy"),

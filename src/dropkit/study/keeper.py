@@ -53,7 +53,7 @@ class Keeper:
     def ended(self, job: RunJob, error: str | None) -> None:
         """Make sure that the run has a record, and pass on how it ended."""
         run = self._record(job, error)
-        self._observer.ended(job.name, run.status, run.error if run.status == "failed" else None)
+        self._observer.ended(job.name, run.status, last_line(run.error) if run.status == "failed" else None)
         if run.status == "ok" and job.name in self._last:
             self._standing.note(job.candidate.name, job.seed, self._last[job.name])
             self._observer.standing(self._standing.text())
@@ -70,3 +70,8 @@ class Keeper:
         failed = RunRecord(plan=job.candidate.name, seed=job.seed, status="failed", epochs=[], error=reason)
         records.write_json(path, failed)
         return failed
+
+
+def last_line(error: str | None) -> str:
+    """Return the line of a traceback that says what happened."""
+    return (error or "no reason is known").strip().splitlines()[-1]

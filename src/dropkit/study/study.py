@@ -1,4 +1,4 @@
-"""A whole study: look before leaping, run what is missing, judge, report."""
+"""A whole study: look before leaping, run what is missing, judge."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from dropkit import records, report
+from dropkit import records
 from dropkit.core import ConfigError, FolderError
 from dropkit.records import PlanResult, Results, RunRecord
 from dropkit.study.analyse import analyse
 from dropkit.study.config import StudyConfig, config_text, load_config
 from dropkit.study.grid import Candidate, candidates
-from dropkit.study.keeper import Keeper
+from dropkit.study.keeper import Keeper, last_line
 from dropkit.study.preflight import Facts, preflight
 from dropkit.study.progress import Observer, Silent
 from dropkit.study.run import RunJob, work
@@ -126,13 +126,13 @@ def survey(
 
 
 def run_study(
-    config: StudyConfig | Mapping[str, Any] | str | Path | None = None,
+    config_or_path: StudyConfig | Mapping[str, Any] | str | Path | None = None,
     *,
     out: str | os.PathLike[str],
     workers: int | None = None,
     observer: Observer | None = None,
 ) -> StudyResult:
-    """Run a study: every plan at every seed, then the verdict and the report.
+    """Run a study: every plan at every seed, then the verdict; ``dropkit.run_study`` adds the report.
 
     Everything that can be known to fail is tried first, before anything is written. Then the runs that ``out``
     does not hold yet are done, each in a process of its own with one thread. A run that diverged is kept as it is,
@@ -140,7 +140,7 @@ def run_study(
     the same bytes in ``out/runs``. Relative paths in the configuration start from the working directory.
 
     Args:
-        config: A configuration, a mapping with the tables of the file, the path of a TOML file, or the name of a
+        config_or_path: A configuration, a mapping with the tables of the file, the path of a TOML file, or the name of a
             built-in study; None is ``"digits"``.
         out: The study's folder, made if need be; it belongs to this configuration alone.
         workers: Processes at a time, ``>= 1``. Default: the cores that this process may use.
@@ -155,7 +155,7 @@ def run_study(
         DataError: The data is missing, damaged or unusable.
         FolderError: ``out`` is another study's, is used by another study now, is damaged, or cannot be written.
     """
-    study, folder, workers = load_config(config), Path(out), _workers(workers)
+    study, folder, workers = load_config(config_or_path), Path(out), _workers(workers)
     found = candidates(study)
     _check_folder(folder, study)
     facts = preflight(study, found)
@@ -165,9 +165,8 @@ def run_study(
         _run(study, folder, found, done, workers, facts, observer or Silent())
         runs = records.load_runs(folder)
         records.write_json(records.results_path(folder), analyse(study, found, runs, facts))
-        report.render(folder)
     failed = {
-        f"{name}--{seed}": _last_line(run.error)
+        f"{name}--{seed}": last_line(run.error)
         for (name, seed), run in runs.items()
         if run.status == "failed"
     }
@@ -252,7 +251,3 @@ def _run_seconds(folder: Path, done: Mapping[tuple[str, int], RunRecord], facts:
     measured = [timings[key].seconds for key in done if key in timings]
     known = [seconds for seconds in measured if seconds is not None]
     return fmean(known) if known else facts.run_seconds
-
-
-def _last_line(error: str | None) -> str:
-    return (error or "no reason is known").strip().splitlines()[-1]
