@@ -19,7 +19,7 @@ def undocumented(module, page: str) -> list[str]:
         value = getattr(module, name)
         if f"`{name}" not in page and f".{name}" not in page:
             wrong.append(f"{module.__name__}.{name} is not on its page")
-        if (inspect.isclass(value) or callable(value)) and not inspect.getdoc(value):
+        if (inspect.isclass(value) or inspect.isroutine(value)) and not inspect.getdoc(value):
             wrong.append(f"{module.__name__}.{name} has no docstring")
     return wrong
 
