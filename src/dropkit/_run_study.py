@@ -21,8 +21,8 @@ def run_study(
     """Run a study as :func:`dropkit.study.run_study` does, and write ``out/report.html``.
 
     Args:
-        config_or_path: A configuration, a mapping with the tables of the file, the path of a TOML file, or the name of a
-            built-in study; None is ``"digits"``.
+        config_or_path: A configuration, a mapping with the tables of the file, the path of a TOML file, or the name
+            of a built-in study; None is ``"digits"``.
         out: The study's folder, made if need be; the same folder goes on where it stopped.
         workers: Processes at a time, ``>= 1``. Default: the cores that this process may use.
         observer: Told about the progress. Default: nobody is.

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -240,3 +243,16 @@ def test_damaged_run_files_are_one_line(refused, done):
         (folder / "runs" / name).write_text(text)
         assert name in refused("study", path, "--out", folder)
         (folder / "runs" / name).unlink()
+
+
+def test_what_models_print_does_not_mix_with_the_result(config, tmp_path):
+    command = [sys.executable, "-m", "dropkit.cli", "study", config(model={"name": f"{HERE}:loud"})]
+    done = subprocess.run(
+        [*command, "--out", tmp_path / "study", "--json"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["name"] == "small"
+    assert done.stderr.count("LOUD") >= 4 + 3  # the runs, and the trials of the preflight

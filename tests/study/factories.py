@@ -58,6 +58,12 @@ def net(outputs, seconds=0.0):
     return Net(outputs, seconds)
 
 
+def loud(outputs):
+    """A model that prints in the worker and in the preflight."""
+    print("LOUD", flush=True)
+    return Net(outputs)
+
+
 def broken_model(outputs):
     raise ValueError("no such width")
 

@@ -88,7 +88,7 @@ def test_seeds_may_be_a_list():
         (["plans", "hidden", "rules", 0, "on"], "inside", ["rules[0].on must be 'output'", "got 'inside'"]),
         (["plans", "hidden", "rules"], {"at": "hidden"}, ["plans.hidden.rules must be"]),
         (["plans", "a--b"], {"rules": []}, ["plans.a--b", "name must be"]),
-        (["plans", "a@b"], {"rules": []}, ["plans.a@b", "name must be"]),
+        (["plans", "a@b"], {"rules": []}, ["plans.a@b", "must not hold @"]),
         (["plans", "../up"], {"rules": []}, ["plans.../up", "name must be"]),
         (["plans", "hidden"], None, ["the baseline alone"]),
         (["baseline"], "nonne", ["baseline must name a plan (none, hidden), got 'nonne'"]),

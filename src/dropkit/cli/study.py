@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -41,10 +44,11 @@ def study(
     chosen = load_config(config)
     if seeds is not None:
         chosen = chosen.with_seeds(seeds)
-    folder = Path("runs", chosen.name) if out is None else out
+    folder = Path("runs", re.sub(r"[^\w.+-]+", "-", chosen.name).strip(".")) if out is None else out
     workers = workers or default_workers()
     if dry_run:
-        found = survey(chosen, out=folder, workers=workers)
+        with redirect_stdout(sys.stderr):
+            found = survey(chosen, out=folder, workers=workers)
         if json:
             print_json(found.to_dict())
         else:
@@ -56,9 +60,11 @@ def study(
             )
         return
     try:
-        result = run_study(chosen, out=folder, workers=workers, observer=observer())
+        with redirect_stdout(sys.stderr):  # a user's data and model may print
+            result = run_study(chosen, out=folder, workers=workers, observer=observer())
     except KeyboardInterrupt:
-        complain(f"interrupted; the finished runs are in {folder}, and the same command goes on from there")
+        kept = f"the finished runs are in {folder}, and the same command goes on from there"
+        complain(f"interrupted; {kept if folder.exists() else 'nothing was written'}")
         raise typer.Exit(INTERRUPTED) from None
     page = report.render(folder)
     if json:

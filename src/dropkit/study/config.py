@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from dropkit.core import ConfigError, InputError, unknown_name
+from dropkit.core import ConfigError, InputError, PlanError, unknown_name
+from dropkit.records import check_plan_name
 from dropkit.stats import LARGER_IS_BETTER
 
 if TYPE_CHECKING:
     from dropkit.train import TrainConfig
 
 BUILTIN = ("digits",)
-_PLAN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*(-[A-Za-z0-9_.+]+)*")
 _LAST_SEED = 2**63 - 1
 
 
@@ -185,8 +185,12 @@ class StudyConfig(_Table):
     @model_validator(mode="after")
     def _plans_fit(self) -> StudyConfig:
         for name in self.plans:
-            if not _PLAN_NAME.fullmatch(name):
-                raise _bad(f"plans.{name}: the name must be letters, digits and single _ . + - between them")
+            try:
+                check_plan_name(name)
+            except PlanError as error:
+                raise _bad(f"plans.{name}: {error}") from None
+            if "@" in name:  # which marks the candidates of a grid
+                raise _bad(f"plans.{name}: a plan's name must not hold @, got {name!r}")
         if self.baseline not in self.plans:
             raise _bad(
                 f"baseline must name a plan ({', '.join(self.plans) or 'there is none'}), got {self.baseline!r}"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import product
 
+from dropkit.records import check_plan_name
 from dropkit.study.config import RuleConfig, StudyConfig
 
 
@@ -26,6 +27,9 @@ def candidates(config: StudyConfig) -> tuple[Candidate, ...]:
 
     A plan whose rules hold lists of rates becomes the Cartesian product of those lists, the last list running
     fastest; any other plan is its own single candidate.
+
+    Raises:
+        PlanError: So many lists that the candidates' names would be too long for a file.
     """
     found: list[Candidate] = []
     for plan, table in config.plans.items():
@@ -37,5 +41,5 @@ def candidates(config: StudyConfig) -> tuple[Candidate, ...]:
                 for rule in table.rules
             )
             name = f"{plan}@{','.join(repr(rate) for rate in point)}" if grids else plan
-            found.append(Candidate(plan, name, rules))
+            found.append(Candidate(plan, check_plan_name(name), rules))
     return tuple(found)

@@ -163,6 +163,7 @@ def _verdict(worker: _Worker) -> str | None:
 def _work(target: Callable[[Any, Send], None], job: Any, connection: Connection) -> None:
     """Do one job; the whole life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    os.dup2(2, 1)  # what a job prints is not the parent's result
     _end_with_parent()
 
     def say(kind: str, content: Any) -> None:

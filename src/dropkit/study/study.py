@@ -140,8 +140,8 @@ def run_study(
     the same bytes in ``out/runs``. Relative paths in the configuration start from the working directory.
 
     Args:
-        config_or_path: A configuration, a mapping with the tables of the file, the path of a TOML file, or the name of a
-            built-in study; None is ``"digits"``.
+        config_or_path: A configuration, a mapping with the tables of the file, the path of a TOML file, or the name
+            of a built-in study; None is ``"digits"``.
         out: The study's folder, made if need be; it belongs to this configuration alone.
         workers: Processes at a time, ``>= 1``. Default: the cores that this process may use.
         observer: Told about the progress. Default: nobody is.
