@@ -31,6 +31,8 @@ def test_legal_names_come_back(name):
         "x" * 121,
         "a---b",
         3,
+        "=1+1",
+        "@a",
     ],
 )
 def test_illegal_names_are_refused(name):

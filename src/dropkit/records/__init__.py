@@ -24,7 +24,7 @@ from dropkit.records.reading import (
     read_study,
     read_timing,
 )
-from dropkit.records.writing import canonical_json, write_json
+from dropkit.records.writing import canonical_json, write_bytes, write_json
 
 __all__ = [
     "SCHEMA",
@@ -53,5 +53,6 @@ __all__ = [
     "results_path",
     "run_path",
     "timing_path",
+    "write_bytes",
     "write_json",
 ]

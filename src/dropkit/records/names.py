@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dropkit.core import FolderError, PlanError
 
-_NAME = re.compile(r"[A-Za-z0-9_+@=,]([A-Za-z0-9_+@=,.]|-(?!-))*(?<![-.])")
+_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_+@=,.]|-(?!-))*(?<![-.])")
 _STEM = re.compile(r"(?P<plan>.+)--(?P<seed>0|[1-9][0-9]*)")
 _LONGEST = 120  # with seed, suffix and the mark of a temporary file still below the 255 bytes of a file name
 
@@ -16,12 +16,13 @@ _LONGEST = 120  # with seed, suffix and the mark of a temporary file still below
 def check_plan_name(name: str) -> str:
     """Return ``name`` if it can be part of a file name, else raise ``PlanError``.
 
-    Legal are 1 to 120 letters, digits and ``_ + @ = , . -``; no ``.`` or ``-`` at either end, and no ``--``, which
-    separates plan and seed.
+    Legal are 1 to 120 letters, digits and ``_ + @ = , . -``, of which the first is a letter, a digit or ``_`` and the
+    last neither ``.`` nor ``-``; and no ``--``, which separates plan and seed.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _LONGEST:
         raise PlanError(
-            f"a plan's name must be 1 to {_LONGEST} letters, digits and _ + @ = , . - (no . or - at an end, no --), "
+            f"a plan's name must be 1 to {_LONGEST} letters, digits and _ + @ = , . - (a letter, digit or _ first, "
+            f"no . or - last, no --), "
             f"got {name!r}"
         )
     return name

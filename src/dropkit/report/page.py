@@ -8,7 +8,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-from dropkit.core import FolderError
+from dropkit.records import write_bytes
 from dropkit.report import closing, comparison, opening, quality, training
 from dropkit.report.html import Html, el, join
 from dropkit.report.study import Study, load
@@ -25,13 +25,7 @@ def render(folder: str | os.PathLike[str]) -> Path:
         FolderError: It is no study's folder, one of its files is damaged, or the page cannot be written.
     """
     path = Path(folder) / "report.html"
-    text = page(load(folder))
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        fresh.write_text(text, "utf-8")
-        os.replace(fresh, path)
-    except OSError as error:
-        raise FolderError(f"cannot write {path}: {error.strerror}; make its folder writable") from error
+    write_bytes(path, page(load(folder)).encode("utf-8"))
     return path
 
 
