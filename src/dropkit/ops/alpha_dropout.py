@@ -7,7 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from dropkit.ops.reference import check_input, draw_keep
+from dropkit.ops.law import replacing
+from dropkit.ops.masked import masked
+from dropkit.ops.reference import check_input, drop_all, needs_bits
 
 SATURATION = -1.7580993408473766  # -lambda * alpha of SELU: what a dropped unit is set to
 
@@ -47,12 +49,9 @@ def alpha_dropout(
     check_input("alpha_dropout", x, rate)
     if not training:
         return x
-    keep = draw_keep(x, x.shape, rate, generator, site)
-    if rate == 0.0:
-        return x
-    if rate == 1.0:
-        return torch.where(keep, x, 0.0)
+    if not needs_bits(x, rate, generator, site):
+        return x if rate == 0.0 else drop_all(x)
     a = ((1.0 - rate) * (1.0 + rate * SATURATION**2)) ** -0.5
     b = -a * rate * SATURATION
-    wide = x if x.dtype == torch.float64 else x.float()
-    return torch.where(keep, wide * a + b, math.fsum((a * SATURATION, b))).to(x.dtype)
+    law = replacing(rate, a, b, math.fsum((a * SATURATION, b)))
+    return masked(x, law, None, generator, site)

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from dropkit.core import ShapeError
-from dropkit.ops.reference import check_input, draw_keep, keep_scale, select
+from dropkit.ops.law import selecting
+from dropkit.ops.masked import masked
+from dropkit.ops.reference import check_input, drop_all, keep_scale, needs_bits
 
 
 def drop_path(
@@ -46,5 +48,7 @@ def drop_path(
         raise ShapeError("drop_path needs a batch axis, shape (N, *), got a 0-d tensor")
     if not training:
         return x
-    keep = draw_keep(x, (x.shape[0], *[1] * (x.ndim - 1)), rate, generator, site)
-    return x if rate == 0.0 else select(x, keep, keep_scale(rate))
+    if not needs_bits(x, rate, generator, site):
+        return x if rate == 0.0 else drop_all(x)
+    coins = (x.shape[0], *[1] * (x.ndim - 1))
+    return masked(x, selecting(rate, keep_scale(rate)), coins, generator, site)

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from dropkit.core import InputError
-from dropkit.ops.reference import check_input, draw_keep, keep_scale, select
+from dropkit.ops.law import selecting
+from dropkit.ops.masked import masked
+from dropkit.ops.reference import check_input, drop_all, keep_scale, needs_bits
 
 Scaling = Literal["train", "test"]
 
@@ -64,7 +66,7 @@ def dropout(
     check_scaling(scaling)
     if not training:
         return x if scaling == "train" or rate == 0.0 else x * (1.0 - rate)
-    keep = draw_keep(x, x.shape, rate, generator, site)
-    if rate == 0.0:
-        return x
-    return select(x, keep, keep_scale(rate) if scaling == "train" else 1.0)
+    if not needs_bits(x, rate, generator, site):
+        return x if rate == 0.0 else drop_all(x)
+    scale = keep_scale(rate) if scaling == "train" else 1.0
+    return masked(x, selecting(rate, scale), None, generator, site)

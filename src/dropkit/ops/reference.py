@@ -1,14 +1,13 @@
-"""The pieces of every op in plain torch operations: drawing a mask, selecting and scaling."""
+"""The pieces of every op in plain torch operations: on any device, under any transform, without native code."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from dropkit.core import DtypeError, ShapeError, check_rate
-from dropkit.random import keep_mask, next_key, skip_key
+from dropkit.ops.law import Form, Law
+from dropkit.random import skip_key
 
 
 def check_input(name: str, x: Tensor, rate: float, ndim: int | None = None, layout: str = "") -> None:
@@ -22,14 +21,12 @@ def check_input(name: str, x: Tensor, rate: float, ndim: int | None = None, layo
         raise ShapeError(f"{name} needs shape {layout}, got {tuple(x.shape)}")
 
 
-def draw_keep(
-    x: Tensor, shape: Sequence[int], rate: float, generator: torch.Generator | None, site: str | None
-) -> Tensor:
-    """Return a mask of ``shape`` that broadcasts over ``x``, True = kept, for any rate in ``[0, 1]``."""
-    if rate in (0.0, 1.0) or x.numel() == 0:
-        skip_key(site, generator)
-        return torch.full(tuple(shape), rate == 0.0, device=x.device)
-    return keep_mask(shape, rate, next_key(site, generator, x.device), x.device)
+def needs_bits(x: Tensor, rate: float, generator: torch.Generator | None, site: str | None) -> bool:
+    """Whether a mask has to be drawn; where it is known beforehand, count the call in the stream."""
+    if 0.0 < rate < 1.0 and x.numel() > 0:
+        return True
+    skip_key(site, generator)
+    return False
 
 
 def keep_scale(rate: float) -> float:
@@ -43,3 +40,16 @@ def select(x: Tensor, keep: Tensor, scale: float) -> Tensor:
     The product is rounded once to fp32 (fp64 for fp64), then to the dtype of ``x``.
     """
     return torch.where(keep, x if scale == 1.0 else x * scale, 0.0)
+
+
+def drop_all(x: Tensor) -> Tensor:
+    """Return zeros that keep their place in the graph, with a gradient of zero."""
+    return select(x, torch.zeros((), dtype=torch.bool, device=x.device), 1.0)
+
+
+def apply(x: Tensor, law: Law, keep: Tensor) -> Tensor:
+    """Return the output of ``law`` for the mask ``keep``, which broadcasts over ``x``."""
+    if law.form == Form.SELECT:
+        return select(x, keep, law.scale)
+    wide = x if x.dtype == torch.float64 else x.float()
+    return torch.where(keep, wide * law.scale + law.shift, law.dropped).to(x.dtype)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dropkit.ops.reference import check_input, draw_keep, keep_scale, select
+from dropkit.ops.law import selecting
+from dropkit.ops.masked import masked
+from dropkit.ops.reference import check_input, drop_all, keep_scale, needs_bits
 
 
 def spatial_dropout1d(
@@ -96,5 +98,7 @@ def _spatial(
     check_input(name, x, rate, ndim, layout)
     if not training:
         return x
-    keep = draw_keep(x, (*x.shape[:2], *[1] * (ndim - 2)), rate, generator, site)
-    return x if rate == 0.0 else select(x, keep, keep_scale(rate))
+    if not needs_bits(x, rate, generator, site):
+        return x if rate == 0.0 else drop_all(x)
+    coins = (*x.shape[:2], *[1] * (ndim - 2))
+    return masked(x, selecting(rate, keep_scale(rate)), coins, generator, site)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dropkit.core import StreamError
 from dropkit.random.draw import can_branch_on_data
 from dropkit.random.key import Key, Words
 from dropkit.random.layout import (
@@ -23,6 +22,7 @@ from dropkit.random.layout import (
     normal_words_at,
     threshold,
 )
+from dropkit.random.packed import by_row, check_rows
 from dropkit.random.philox import Word
 
 
@@ -101,27 +101,19 @@ def _placed(key: Key, shape: Sequence[int], device: torch.device) -> tuple[Words
     """Return the words of ``key``, and the index of the first element or, if it takes tensors, of every element."""
     size = math.prod(shape[1:])
     sample = key.sample
-    if isinstance(sample, int) and not any(_by_row(word) for word in key.words):
+    if isinstance(sample, int) and not any(by_row(word) for word in key.words):
         return key.words, sample * size
     rows = shape[0] if shape else 1
 
     def spread(value: Word) -> Word:
         # A 0-d CPU tensor mixes with any device without a copy; one value a row has to move and broadcast.
-        if not _by_row(value):
+        if not by_row(value):
             return value
-        if value.shape != (rows,):
-            raise StreamError(
-                f"the stream has a sample or member for each of {value.numel()} rows, shape "
-                f"{tuple(value.shape)}, but this mask has {rows} rows; pass a 1-d tensor with one value a row"
-            )
+        check_rows(value, rows)
         return value.to(device).view(rows, *[1] * (len(shape) - 1))
 
     w0, w1, w2, w3 = (spread(word) for word in key.words)
     offset = torch.arange(rows * size, device=device).view(tuple(shape))
-    if _by_row(sample):
+    if by_row(sample):
         offset = offset[:1]
     return (w0, w1, w2, w3), spread(sample) * size + offset
-
-
-def _by_row(value: Word) -> bool:
-    return isinstance(value, Tensor) and value.ndim > 0

@@ -16,10 +16,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
 from dropkit.core import StreamError
-from dropkit.random.philox import Word, philox, split64
+from dropkit.random.philox import Word, philox, philox_ints, split64
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,12 +54,16 @@ def base_words(seed: int, step: int, rank: int) -> Words:
 
 def draw_words(low: Word, high: Word, rank: int) -> Words:
     """Mix the 64 bits drawn from a PyTorch generator with the rank: the key of a call outside any stream."""
-    return philox((0, 0, rank, _DRAW), (low, high))
+    mix = philox_ints if type(low) is int else philox
+    return mix((0, 0, rank, _DRAW), (low, high))
 
 
 def mask_words(base: Words, member: Word, site: tuple[Word, Word], occurrence: Word) -> Words:
     """Mix the base of a step with what tells one mask of that step from another."""
-    w0, w1, w2, w3 = philox((*site, occurrence, member), base[:2])
+    first, second = site
+    ints = type(base[0]) is int and type(member) is int and type(first) is int and type(occurrence) is int
+    mix = philox_ints if ints else philox
+    w0, w1, w2, w3 = mix((first, second, occurrence, member), base[:2])
     return w0, w1, w2 ^ base[2], w3 ^ base[3]
 
 
@@ -70,10 +72,13 @@ def unnamed_site(number: Word) -> tuple[Word, Word]:
     return number, _UNNAMED
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def site_words(site: str) -> tuple[int, int]:
     """Hash a site's name into two words; ``"#k"`` is the site of the k-th unnamed call."""
     return _hashed(site)
+
+
+# What torch.compiler.assume_constant_result does; calling that would import the compiler, a second at start-up.
+site_words._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ reference and the tensors cannot drift apart. A product of two 32-bit words fill
 the sign bit, and masking after the shift restores the high word.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 Word = Any  # a 32-bit word: int, NumPy uint64 array or torch int64 tensor, broadcast against each other
@@ -13,6 +14,20 @@ MASK32 = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
+
+Ints = tuple[int, int, int, int]
+_native: Callable[[Ints, tuple[int, int]], Ints] | None = None
+
+
+def use_native(function: Callable[[Ints, tuple[int, int]], Ints] | None) -> None:
+    """Let ``function`` mix Python ints from now on; None: the code below. It must return the same words."""
+    global _native
+    _native = function
+
+
+def philox_ints(counter: Ints, key: tuple[int, int]) -> Ints:
+    """Do what :func:`philox` does, for Python ints alone and natively where the kernels are loaded."""
+    return philox(counter, key) if _native is None else _native(counter, key)
 
 
 def philox(counter: tuple[Word, Word, Word, Word], key: tuple[Word, Word]) -> tuple[Word, Word, Word, Word]:

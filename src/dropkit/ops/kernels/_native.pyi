@@ -1,0 +1,19 @@
+INTERFACE: int
+
+def philox(counter: tuple[int, int, int, int], key: tuple[int, int], /) -> tuple[int, int, int, int]: ...
+def dense(
+    form: int,
+    dtype: int,
+    address: int,
+    out: int,
+    count: int,
+    key: tuple[int, ...],
+    threshold: int,
+    s: float,
+    t: float = ...,
+    u: float = ...,
+    /,
+) -> None: ...
+def supported() -> list[str]: ...
+def active() -> str: ...
+def use(name: str, /) -> None: ...

@@ -1,0 +1,100 @@
+// The arithmetic of every form on a run of elements; included once by each instruction set's translation unit.
+#pragma once
+
+#include "generate.h"
+
+namespace {
+
+template <class T> struct Wide;
+template <> struct Wide<float> {
+  using type = Float;
+};
+template <> struct Wide<double> {
+  using type = Double;
+};
+template <> struct Wide<Bfloat16> {
+  using type = Float;
+};
+template <> struct Wide<Half> {
+  using type = Float;
+};
+
+template <int form, class V>
+inline __attribute__((always_inline)) V combine(Mask keep, const V* operand, const V& s, const V& t, const V& u,
+                                                const V& zero) {
+  if constexpr (form == SELECT) return kept_product(keep, operand[0], s);
+  if constexpr (form == AFFINE) return choose(keep, operand[0] * s + t, u);
+  if constexpr (form == RELU) return kept_product(keep, choose(at_most_zero(operand[0]), zero, operand[0]), s);
+  if constexpr (form == RELU_GRAD) return choose(at_most_zero(operand[1]), zero, operand[0] * s);
+  if constexpr (form == ADD) return kept_product(keep, operand[0], s) + operand[1];
+  if constexpr (form == BIAS_ADD) return kept_product(keep, operand[0] + operand[2], s) + operand[1];
+}
+
+template <int form, class T> void apply(const Run& run) {
+  using V = typename Wide<T>::type;
+  constexpr int operands = OPERANDS[form];
+  V s, t, u, zero;
+  fill(s, run.constants.s), fill(t, run.constants.t), fill(u, run.constants.u), fill(zero, 0.0);
+  const uint16_t* bits = reinterpret_cast<const uint16_t*>(run.bits);
+  T* out = static_cast<T*>(run.out);
+  int64_t i = 0;
+  for (; i + 16 <= run.count; i += 16) {
+    V operand[operands];
+#pragma GCC unroll 3
+    for (int k = 0; k < operands; ++k) load(static_cast<const T*>(run.operand[k]) + i, operand[k]);
+    store(out + i, combine<form>(form == RELU_GRAD ? Mask{} : mask_at(bits + i / 16), operand, s, t, u, zero));
+  }
+  if (i == run.count) return;
+  // Fewer than 16 are left: through a small buffer, so that nothing outside the tensors is touched.
+  const size_t bytes = static_cast<size_t>(run.count - i) * sizeof(T);
+  T buffer[operands][16] = {};
+  V operand[operands];
+  for (int k = 0; k < operands; ++k) {
+    __builtin_memcpy(buffer[k], static_cast<const T*>(run.operand[k]) + i, bytes);
+    load(buffer[k], operand[k]);
+  }
+  store(buffer[0], combine<form>(form == RELU_GRAD ? Mask{} : mask_at(bits + i / 16), operand, s, t, u, zero));
+  __builtin_memcpy(out + i, buffer[0], bytes);
+}
+
+template <class T> void multiply_noise(const float* noise, int64_t count, const T* a, T* out) {
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    Float x, z;
+    load(a + i, x), load(noise + i, z);
+    store(out + i, x * z);
+  }
+  if (i == count) return;
+  T values[16] = {};
+  float factors[16] = {};
+  Float x, z;
+  __builtin_memcpy(values, a + i, static_cast<size_t>(count - i) * sizeof(T));
+  __builtin_memcpy(factors, noise + i, static_cast<size_t>(count - i) * sizeof(float));
+  load(values, x), load(factors, z);
+  store(values, x * z);
+  __builtin_memcpy(out + i, values, static_cast<size_t>(count - i) * sizeof(T));
+}
+
+void gaussian(const Key& key, uint64_t start, int64_t count, double deviation, int dtype, const void* a, void* out) {
+  float factors[CHUNK];
+  for (int64_t i = 0; i < count; i += CHUNK) {
+    const int64_t n = count - i < CHUNK ? count - i : CHUNK, offset = i * ITEM_SIZE[dtype];
+    noise(key, start + static_cast<uint64_t>(i), n, deviation, factors);
+    const void* from = static_cast<const char*>(a) + offset;
+    void* to = static_cast<char*>(out) + offset;
+    if (dtype == FLOAT32) multiply_noise(factors, n, static_cast<const float*>(from), static_cast<float*>(to));
+    if (dtype == BFLOAT16) multiply_noise(factors, n, static_cast<const Bfloat16*>(from), static_cast<Bfloat16*>(to));
+    if (dtype == FLOAT16) multiply_noise(factors, n, static_cast<const Half*>(from), static_cast<Half*>(to));
+  }
+}
+
+} // namespace
+
+#define DROPKIT_FORM(form) {apply<form, float>, apply<form, double>, apply<form, Bfloat16>, apply<form, Half>}
+#define DROPKIT_KERNELS(label)                                                                                    \
+  {                                                                                                               \
+    label, keep_bits, gaussian, {                                                                                 \
+      DROPKIT_FORM(SELECT), DROPKIT_FORM(AFFINE), DROPKIT_FORM(RELU), DROPKIT_FORM(RELU_GRAD), DROPKIT_FORM(ADD), \
+          DROPKIT_FORM(BIAS_ADD)                                                                                  \
+    }                                                                                                             \
+  }

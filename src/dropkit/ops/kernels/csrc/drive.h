@@ -1,0 +1,47 @@
+// Kernels over whole tensors, on torch's threads.
+#pragma once
+
+#include <vector>
+
+#include "kernels.h"
+
+namespace dropkit {
+
+// The kernels in use: the widest that the processor has, unless `use` chose others. Not for use during a call.
+const Kernels& kernels();
+bool use(const char* name);             // false: not on this machine
+std::vector<const Kernels*> supported(); // widest first
+
+// One call: a form with its constants, and the law of its mask.
+struct Call {
+  Form form;
+  Dtype dtype;
+  Constants constants;
+  uint32_t threshold;
+};
+
+// All operands and the output are contiguous, `count` long; the mask starts at element number `start`.
+void run_dense(const Call& call, const Key& key, uint64_t start, const void* const* operands, void* out, int64_t count);
+
+// One tensor's memory, axis by axis.
+struct View {
+  char* data;
+  std::vector<int64_t> strides; // in elements
+};
+
+// A mask that may be constant along axes (size 1 there), with one key for each index of its first axes.
+struct MaskSource {
+  std::vector<Key> keys;
+  std::vector<uint64_t> starts;
+  std::vector<int64_t> shape;
+  int key_axes; // how many of the first axes the keys run over, row-major; 0: one key
+};
+
+// Any layout: element i of the output comes from element i, counted logically, of each operand.
+void run_strided(const Call& call, const MaskSource& mask, const std::vector<int64_t>& sizes,
+                 const std::vector<View>& operands, const View& out);
+
+void run_gaussian(Dtype dtype, double deviation, const Key& key, uint64_t start, const void* a, void* out,
+                  int64_t count);
+
+} // namespace dropkit

@@ -1,0 +1,181 @@
+// The operators that torch.compile, transforms and unusual layouts reach: namespace dropkit_native of torch.ops.
+#include <optional>
+#include <string>
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include "drive.h"
+
+namespace dropkit {
+
+namespace {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using Shape = std::vector<int64_t>;
+
+Dtype dtype_of(const Tensor& x) {
+  switch (x.scalar_type()) {
+  case ScalarType::Float: return FLOAT32;
+  case ScalarType::Double: return FLOAT64;
+  case ScalarType::BFloat16: return BFLOAT16;
+  case ScalarType::Half: return FLOAT16;
+  default: STD_TORCH_CHECK(false, "dropkit kernels need float32, float64, bfloat16 or float16");
+  }
+}
+
+Shape to_shape(const torch::headeronly::IntHeaderOnlyArrayRef& sizes) { return Shape(sizes.begin(), sizes.end()); }
+
+uint32_t to_word(int64_t value) { return static_cast<uint32_t>(value); }
+
+void add_key(MaskSource& mask, const int64_t* key) {
+  mask.keys.push_back({{to_word(key[0]), to_word(key[1]), to_word(key[2]), to_word(key[3])}});
+  mask.starts.push_back(static_cast<uint64_t>(key[4]));
+}
+
+// `key`: int64, the four words and the number of the first element in its last axis; the axes before it are
+// the first axes of the mask.
+MaskSource mask_source(const Tensor& key, const Shape& shape) {
+  MaskSource mask;
+  STD_TORCH_CHECK(key.scalar_type() == ScalarType::Long && key.dim() >= 1 && key.size(key.dim() - 1) == 5,
+                  "key must be an int64 tensor of shape (*, 5)");
+  const Tensor dense = torch::stable::contiguous(key);
+  mask.shape = shape;
+  mask.key_axes = static_cast<int>(key.dim()) - 1;
+  STD_TORCH_CHECK(mask.key_axes <= static_cast<int>(shape.size()), "key has more axes than the mask");
+  for (int axis = 0; axis < mask.key_axes; ++axis)
+    STD_TORCH_CHECK(key.size(axis) == shape[axis], "key and mask differ in the size of axis ", axis);
+  const int64_t* data = static_cast<const int64_t*>(dense.const_data_ptr());
+  for (int64_t i = 0; i < key.numel() / 5; ++i) add_key(mask, data + 5 * i);
+  return mask;
+}
+
+MaskSource mask_source(const Shape& key, const Shape& shape) {
+  STD_TORCH_CHECK(key.size() == 5, "key must have 5 numbers, got ", key.size());
+  MaskSource mask;
+  mask.shape = shape;
+  mask.key_axes = 0;
+  add_key(mask, key.data());
+  return mask;
+}
+
+// Strides of `x` as seen from `sizes`, which it broadcasts to.
+View view(const Tensor& x, const Shape& sizes) {
+  const auto own_sizes = x.sizes();
+  const auto own_strides = x.strides();
+  STD_TORCH_CHECK(own_sizes.size() <= sizes.size(), "an operand has more axes than the output");
+  View v{static_cast<char*>(const_cast<void*>(x.const_data_ptr())), Shape(sizes.size(), 0)};
+  const size_t lead = sizes.size() - own_sizes.size();
+  for (size_t i = 0; i < own_sizes.size(); ++i) {
+    STD_TORCH_CHECK(own_sizes[i] == sizes[lead + i] || own_sizes[i] == 1, "an operand does not broadcast to the output");
+    v.strides[lead + i] = own_sizes[i] == 1 ? 0 : own_strides[i];
+  }
+  return v;
+}
+
+Tensor run(const Call& call, const MaskSource& mask, const std::vector<const Tensor*>& operands) {
+  const Tensor& x = *operands[0];
+  const Shape sizes = to_shape(x.sizes());
+  STD_TORCH_CHECK(x.is_cpu(), "dropkit kernels need a CPU tensor");
+  for (const Tensor* other : operands)
+    STD_TORCH_CHECK(other->is_cpu() && other->scalar_type() == x.scalar_type(), "operands differ in device or dtype");
+  STD_TORCH_CHECK(mask.shape.size() == sizes.size(), "mask has ", mask.shape.size(), " axes, the input ", sizes.size());
+  bool full = mask.key_axes == 0;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    STD_TORCH_CHECK(mask.shape[i] == sizes[i] || mask.shape[i] == 1, "mask does not broadcast to the input");
+    full &= mask.shape[i] == sizes[i];
+  }
+  Tensor out = torch::stable::empty_like(x);
+  bool dense = full && x.is_contiguous() && out.is_contiguous();
+  for (const Tensor* other : operands) dense &= other->is_contiguous() && to_shape(other->sizes()) == sizes;
+  if (dense) {
+    const void* data[3] = {};
+    for (size_t j = 0; j < operands.size(); ++j) data[j] = operands[j]->const_data_ptr();
+    run_dense(call, mask.keys[0], mask.starts[0], data, out.mutable_data_ptr(), x.numel());
+    return out;
+  }
+  std::vector<View> views;
+  for (const Tensor* other : operands) views.push_back(view(*other, sizes));
+  run_strided(call, mask, sizes, views, View{static_cast<char*>(out.mutable_data_ptr()), to_shape(out.strides())});
+  return out;
+}
+
+Call call(Form form, const Tensor& x, int64_t threshold, double s, double t = 0.0, double u = 0.0) {
+  return {form, dtype_of(x), {s, t, u}, static_cast<uint32_t>(threshold)};
+}
+
+template <class KeyLike>
+Tensor select(const Tensor& x, const KeyLike& key, int64_t threshold, double scale, const Shape& shape) {
+  return run(call(SELECT, x, threshold, scale), mask_source(key, shape), {&x});
+}
+template <class KeyLike>
+Tensor affine(const Tensor& x, const KeyLike& key, int64_t threshold, double scale, double shift, double dropped,
+              const Shape& shape) {
+  return run(call(AFFINE, x, threshold, scale, shift, dropped), mask_source(key, shape), {&x});
+}
+template <class KeyLike>
+Tensor relu_select(const Tensor& x, const KeyLike& key, int64_t threshold, double scale, const Shape& shape) {
+  return run(call(RELU, x, threshold, scale), mask_source(key, shape), {&x});
+}
+template <class KeyLike>
+Tensor select_add(const Tensor& x, const Tensor& other, const KeyLike& key, int64_t threshold, double scale,
+                  const Shape& shape) {
+  return run(call(ADD, x, threshold, scale), mask_source(key, shape), {&x, &other});
+}
+template <class KeyLike>
+Tensor bias_select_add(const Tensor& x, const Tensor& bias, const Tensor& other, const KeyLike& key,
+                       int64_t threshold, double scale, const Shape& shape) {
+  return run(call(BIAS_ADD, x, threshold, scale), mask_source(key, shape), {&x, &other, &bias});
+}
+
+Tensor relu_select_backward(const Tensor& grad, const Tensor& output, double scale) {
+  const Shape none(grad.dim(), 1);
+  return run(call(RELU_GRAD, grad, 1, scale), mask_source(Shape{0, 0, 0, 0, 0}, none), {&grad, &output});
+}
+
+Tensor gaussian(const Tensor& x, const Tensor& key, double deviation) {
+  const MaskSource mask = mask_source(key, {});
+  const Dtype dtype = dtype_of(x);
+  STD_TORCH_CHECK(dtype != FLOAT64 && x.is_cpu(), "the Gaussian kernel needs a float32, bfloat16 or float16 CPU tensor");
+  const Tensor dense = torch::stable::contiguous(x);
+  Tensor out = torch::stable::empty_like(dense);
+  run_gaussian(dtype, deviation, mask.keys[0], mask.starts[0], dense.const_data_ptr(), out.mutable_data_ptr(),
+               x.numel());
+  return out;
+}
+
+} // namespace
+
+STABLE_TORCH_LIBRARY(dropkit_native, m) {
+  m.def("select(Tensor x, Tensor key, int threshold, float scale, int[] mask) -> Tensor");
+  m.def("select.words(Tensor x, int[] key, int threshold, float scale, int[] mask) -> Tensor");
+  m.def("affine(Tensor x, Tensor key, int threshold, float scale, float shift, float dropped, int[] mask) -> Tensor");
+  m.def("affine.words(Tensor x, int[] key, int threshold, float scale, float shift, float dropped, int[] mask) -> Tensor");
+  m.def("relu_select(Tensor x, Tensor key, int threshold, float scale, int[] mask) -> Tensor");
+  m.def("relu_select.words(Tensor x, int[] key, int threshold, float scale, int[] mask) -> Tensor");
+  m.def("relu_select_backward(Tensor grad, Tensor output, float scale) -> Tensor");
+  m.def("select_add(Tensor x, Tensor other, Tensor key, int threshold, float scale, int[] mask) -> Tensor");
+  m.def("select_add.words(Tensor x, Tensor other, int[] key, int threshold, float scale, int[] mask) -> Tensor");
+  m.def("bias_select_add(Tensor x, Tensor bias, Tensor other, Tensor key, int threshold, float scale, int[] mask) -> Tensor");
+  m.def("bias_select_add.words(Tensor x, Tensor bias, Tensor other, int[] key, int threshold, float scale, int[] mask) -> Tensor");
+  m.def("gaussian(Tensor x, Tensor key, float deviation) -> Tensor");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(dropkit_native, CPU, m) {
+  m.impl("select", TORCH_BOX(&select<Tensor>));
+  m.impl("select.words", TORCH_BOX(&select<Shape>));
+  m.impl("affine", TORCH_BOX(&affine<Tensor>));
+  m.impl("affine.words", TORCH_BOX(&affine<Shape>));
+  m.impl("relu_select", TORCH_BOX(&relu_select<Tensor>));
+  m.impl("relu_select.words", TORCH_BOX(&relu_select<Shape>));
+  m.impl("relu_select_backward", TORCH_BOX(&relu_select_backward));
+  m.impl("select_add", TORCH_BOX(&select_add<Tensor>));
+  m.impl("select_add.words", TORCH_BOX(&select_add<Shape>));
+  m.impl("bias_select_add", TORCH_BOX(&bias_select_add<Tensor>));
+  m.impl("bias_select_add.words", TORCH_BOX(&bias_select_add<Shape>));
+  m.impl("gaussian", TORCH_BOX(&gaussian));
+}
+
+} // namespace dropkit
