@@ -65,7 +65,7 @@ def unbroken(tmp_path_factory):
 def interrupt(config, folder, blow, delay):
     """Start the study, and strike ``delay`` seconds after its folder appeared. Return the process."""
     process = start(config, folder)
-    wait_until(lambda: (folder / "study.json").exists() or process.poll() is not None, 120)
+    wait_until(lambda: (folder / "study.json").exists() or process.poll() is not None)
     time.sleep(delay)
     process.send_signal(blow)
     return process
@@ -103,7 +103,7 @@ def test_killed_at_one_of_twenty_moments(unbroken, tmp_path, seed, moment):
 def test_ctrl_c_ends_it_cleanly_and_it_can_go_on(unbroken, tmp_path):
     config, expected = unbroken
     process = interrupt(config, tmp_path / "study", 0, 0.0)
-    wait_until(lambda: len(runs(tmp_path / "study")) >= 1 or process.poll() is not None, 120)
+    wait_until(lambda: len(runs(tmp_path / "study")) >= 1 or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
     out, err = process.communicate()
     assert process.returncode == 130, err

@@ -92,16 +92,16 @@ def test_plans_are_paired(finished):
     # Before the first step all plans of a seed are the same model on the same batches: without noise they stay so.
     plans = {
         "none": {"rules": []},
-        "zero": {"rules": [{"at": "hidden", "rate": 0.0}]},
+        "nothing": {"rules": [{"at": "hidden", "rate": 0.0}]},
         "hidden": study()["plans"]["hidden"],
     }
     folder = finished[1].parent / "paired"
     result = dk.run_study(study(plans=plans), out=folder, workers=1)
     found = records.load_runs(folder)
     for seed in (0, 1):
-        assert found["zero", seed].epochs == found["none", seed].epochs != found["hidden", seed].epochs
-        assert found["zero", seed].test == found["none", seed].test
-    row = result.plans["zero"]
+        assert found["nothing", seed].epochs == found["none", seed].epochs != found["hidden", seed].epochs
+        assert found["nothing", seed].test == found["none", seed].test
+    row = result.plans["nothing"]
     assert (row.difference, row.p, row.verdict) == (0.0, 1.0, "no difference")
     assert found["none", 0].epochs != found["none", 1].epochs
 

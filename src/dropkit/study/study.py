@@ -22,6 +22,8 @@ from dropkit.study.progress import Observer, Silent
 from dropkit.study.run import RunJob, work
 from dropkit.study.schedule import run_jobs
 
+# What takes a worker seconds to import: torch, and its compiler, which the first optimiser brings in.
+_PRELOAD = ("dropkit.study.run", "torch._dynamo")
 _FROM_SKLEARN = ("breast-cancer", "digits")  # half a second to import, which workers then need not spend
 
 
@@ -238,7 +240,7 @@ def _run(
     ]
     seconds = _run_seconds(folder, done, facts) * math.ceil(len(todo) / workers)
     observer.begin(len(todo) + len(done), len(done), seconds)
-    preload = ["dropkit.study.run", *(["sklearn.datasets"] if config.data.name in _FROM_SKLEARN else [])]
+    preload = [*_PRELOAD, *(["sklearn.datasets"] if config.data.name in _FROM_SKLEARN else [])]
     try:
         run_jobs(todo, work, Keeper(config, found, done, observer), workers=workers, preload=preload)
     finally:
