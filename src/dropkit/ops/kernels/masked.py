@@ -56,13 +56,14 @@ def _compute(x: Tensor, law: Law, shape: Sequence[int] | None, key: Packed) -> T
         and not x.is_neg()
         and torch._C._len_torch_dispatch_stack() == 0
         and torch._C._get_tracing_state() is None
+        and (address := _address(x)) is not None
     ):
         # Past the dispatcher: nobody is watching, and on a small tensor its cost would show.
         out = torch.empty_like(x)
         loading.native.dense(  # type: ignore[union-attr]
             law.form,
             _DTYPES[x.dtype],
-            x.data_ptr(),
+            address,
             out.data_ptr(),
             x.numel(),
             key,
@@ -73,6 +74,13 @@ def _compute(x: Tensor, law: Law, shape: Sequence[int] | None, key: Packed) -> T
         )
         return out
     return _operator(x, law, x.shape if shape is None else shape, key)
+
+
+def _address(x: Tensor) -> int | None:
+    try:
+        return x.data_ptr()
+    except RuntimeError:  # a wrapper of a transform, such as batched gradients make
+        return None
 
 
 def _operator(x: Tensor, law: Law, shape: Sequence[int], key: Packed) -> Tensor:
