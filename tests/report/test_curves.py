@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dropkit.records import Epoch, load_runs, read_run, run_path, write_json
-from dropkit.report.curves import curves
+from dropkit.report.curves import curves, last_values
 from dropkit.report.study import load
 from tests.report.fake import Fake
 
@@ -61,3 +61,14 @@ def test_long_runs_are_thinned_out_but_keep_their_ends(tmp_path):
 def test_without_any_epoch_there_are_no_curves(tmp_path):
     lost = tuple((plan, seed) for plan in ("none", "hidden") for seed in range(4))
     assert curves(load(Fake(**SMALL, diverged=lost).write(tmp_path))) == {}
+
+
+def test_the_last_value_is_the_median_after_each_runs_last_epoch(tmp_path):
+    study = load(Fake(**SMALL).write(tmp_path))
+    values = [run.epochs[-1].val["error"] for run in study.ok_runs("none")]
+    assert last_values(study, "val", "none") == np.median(values)
+
+
+def test_there_is_no_last_value_without_a_run(tmp_path):
+    study = load(Fake(**SMALL, diverged=tuple(("hidden", seed) for seed in range(4))).write(tmp_path))
+    assert last_values(study, "train", "hidden") is None

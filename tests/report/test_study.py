@@ -88,3 +88,11 @@ def test_a_damaged_config_is_refused(tmp_path, text, message):
 def test_a_folder_without_a_study_is_refused(tmp_path):
     with pytest.raises(FolderError, match="is no study's folder"):
         load(tmp_path)
+
+
+def test_without_results_a_lost_run_counts_in_no_mean_even_if_it_has_test_metrics(tmp_path):
+    Fake(**SMALL, results=False).write(tmp_path)
+    path = run_path(tmp_path, "hidden", 0)
+    write_json(path, read_run(path).model_copy(update={"status": "diverged"}))
+    row = load(tmp_path).row("hidden")
+    assert (row.seeds, row.diverged) == ([1, 2, 3], 1)
