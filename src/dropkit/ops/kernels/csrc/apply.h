@@ -57,6 +57,40 @@ template <int form, class T> void apply(const Run& run) {
   __builtin_memcpy(out + i, buffer[0], bytes);
 }
 
+constexpr size_t AHEAD = 2048; // bytes
+
+// Whole groups from a group's first element on: bits and arithmetic in turn, so that the arithmetic's memory
+// traffic hides behind the generator.
+template <int form, class T> void fused(const Key& key, uint64_t start, uint32_t threshold, const Run& run) {
+  using V = typename Wide<T>::type;
+  constexpr int operands = OPERANDS[form];
+  V s, t, u, zero;
+  fill(s, run.constants.s), fill(t, run.constants.t), fill(u, run.constants.u), fill(zero, 0.0);
+  const Threshold limit(threshold);
+  const uint64_t first = start / GROUP, last = first + static_cast<uint64_t>(run.count) / GROUP;
+  for (uint64_t group = first; group < last;) {
+    const Schedule schedule(key, high(group * 16) | PRIMARY);
+    const uint64_t stop = least(last, (group / EPOCH + 1) * EPOCH);
+    for (; group < stop; ++group) {
+      uint16_t bits[GROUP / 16];
+      limit.group_bits(key, schedule, group, bits);
+      const int64_t base = static_cast<int64_t>(group - first) * GROUP;
+      for (size_t line = 0; line < GROUP * sizeof(T); line += 64) {
+        // The generator fills the window in which the processor would look ahead, so ask for the lines ourselves.
+        __builtin_prefetch(static_cast<char*>(run.out) + base * sizeof(T) + AHEAD + line, 1);
+        for (int k = 0; k < operands; ++k)
+          __builtin_prefetch(static_cast<const char*>(run.operand[k]) + base * sizeof(T) + AHEAD + line, 0);
+      }
+#pragma GCC unroll 8
+      for (int64_t i = 0; i < GROUP; i += 16) {
+        V operand[operands];
+        for (int k = 0; k < operands; ++k) load(static_cast<const T*>(run.operand[k]) + base + i, operand[k]);
+        store(static_cast<T*>(run.out) + base + i, combine<form>(mask_at(bits + i / 16), operand, s, t, u, zero));
+      }
+    }
+  }
+}
+
 template <class T> void multiply_noise(const float* noise, int64_t count, const T* a, T* out) {
   int64_t i = 0;
   for (; i + 16 <= count; i += 16) {
@@ -90,11 +124,11 @@ void gaussian(const Key& key, uint64_t start, int64_t count, double deviation, i
 
 } // namespace
 
-#define DROPKIT_FORM(form) {apply<form, float>, apply<form, double>, apply<form, Bfloat16>, apply<form, Half>}
-#define DROPKIT_KERNELS(label)                                                                                    \
-  {                                                                                                               \
-    label, keep_bits, gaussian, {                                                                                 \
-      DROPKIT_FORM(SELECT), DROPKIT_FORM(AFFINE), DROPKIT_FORM(RELU), DROPKIT_FORM(RELU_GRAD), DROPKIT_FORM(ADD), \
-          DROPKIT_FORM(BIAS_ADD)                                                                                  \
-    }                                                                                                             \
-  }
+#define DROPKIT_DTYPES(function, form) \
+  {function<form, float>, function<form, double>, function<form, Bfloat16>, function<form, Half>}
+#define DROPKIT_APPLY                                                                              \
+  {DROPKIT_DTYPES(apply, SELECT), DROPKIT_DTYPES(apply, AFFINE), DROPKIT_DTYPES(apply, RELU),      \
+   DROPKIT_DTYPES(apply, RELU_GRAD), DROPKIT_DTYPES(apply, ADD), DROPKIT_DTYPES(apply, BIAS_ADD)}
+#define DROPKIT_FUSED                                                                         \
+  {DROPKIT_DTYPES(fused, SELECT), DROPKIT_DTYPES(fused, AFFINE), DROPKIT_DTYPES(fused, RELU), \
+   {},                            DROPKIT_DTYPES(fused, ADD),    DROPKIT_DTYPES(fused, BIAS_ADD)}

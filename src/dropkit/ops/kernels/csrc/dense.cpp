@@ -16,18 +16,30 @@ void run_dense(const Call& call, const Key& key, uint64_t start, const void* con
                int64_t count) {
   const Kernels& k = kernels();
   const auto apply = k.apply[call.form][call.dtype];
+  const auto fused = k.fused[call.form][call.dtype];
   const int64_t item = ITEM_SIZE[call.dtype];
+  const auto part = [&](int64_t from, int64_t length, const uint64_t* bits) {
+    Run run{};
+    for (int j = 0; j < OPERANDS[call.form]; ++j) run.operand[j] = static_cast<const char*>(operands[j]) + from * item;
+    run.out = static_cast<char*>(out) + from * item;
+    run.count = length;
+    run.bits = bits;
+    run.constants = call.constants;
+    return run;
+  };
   in_parallel((count + CHUNK - 1) / CHUNK, GRAIN, [&](int64_t begin, int64_t end) {
+    int64_t i = begin * CHUNK;
+    const int64_t stop = std::min(end * CHUNK, count);
+    if (fused != nullptr && start % GROUP == 0 && stop - i >= GROUP) {
+      const int64_t whole = (stop - i) / GROUP * GROUP;
+      fused(key, start + static_cast<uint64_t>(i), call.threshold, part(i, whole, nullptr));
+      i += whole;
+    }
     uint64_t bits[CHUNK_WORDS];
-    for (int64_t i = begin * CHUNK; i < std::min(end * CHUNK, count); i += CHUNK) {
-      Run run{};
-      run.count = std::min(CHUNK, count - i);
-      if (call.form != RELU_GRAD) k.keep_bits(key, start + static_cast<uint64_t>(i), run.count, call.threshold, bits);
-      for (int j = 0; j < OPERANDS[call.form]; ++j) run.operand[j] = static_cast<const char*>(operands[j]) + i * item;
-      run.out = static_cast<char*>(out) + i * item;
-      run.bits = bits;
-      run.constants = call.constants;
-      apply(run);
+    for (; i < stop; i += CHUNK) {
+      const int64_t length = std::min(CHUNK, stop - i);
+      if (call.form != RELU_GRAD) k.keep_bits(key, start + static_cast<uint64_t>(i), length, call.threshold, bits);
+      apply(part(i, length, bits));
     }
   });
 }

@@ -34,22 +34,33 @@ __attribute__((noinline, cold)) void settle_ties(const Key& key, uint64_t group,
   }
 }
 
+// The bits of a group from its four words, for one threshold.
+struct Threshold {
+  uint32_t upper, lower;
+  Comparer more;
+
+  // Kept: above `upper`; or equal to it and the next 16 bits not below `lower`, which 0 always grants.
+  explicit Threshold(uint32_t threshold)
+      : upper(threshold >> 16), lower(threshold & 0xFFFF),
+        more(static_cast<uint16_t>(upper - (lower == 0)), static_cast<uint16_t>(upper)) {}
+
+  inline __attribute__((always_inline)) void group_bits(const Key& key, const Schedule& schedule, uint64_t group,
+                                                        uint16_t* bits) const {
+    Lanes words[4];
+    philox_group(schedule, low(group * 16), words);
+    if (__builtin_expect(more(words, bits) && lower != 0, 0)) settle_ties(key, group, upper, lower, bits);
+  }
+};
+
 void keep_bits(const Key& key, uint64_t start, int64_t count, uint32_t threshold, uint64_t* out) {
   if (count <= 0) return;
-  const uint32_t upper = threshold >> 16, lower = threshold & 0xFFFF;
-  // Kept: above `upper`; or equal to it and the next 16 bits not below `lower`, which 0 always grants.
-  const Comparer more(static_cast<uint16_t>(upper - (lower == 0)), static_cast<uint16_t>(upper));
+  const Threshold limit(threshold);
   const uint64_t first = start / GROUP, last = (start + static_cast<uint64_t>(count) + GROUP - 1) / GROUP;
   for (uint64_t group = first; group < last;) {
     const Schedule schedule(key, high(group * 16) | PRIMARY);
     const uint64_t stop = least(last, (group / EPOCH + 1) * EPOCH);
-    for (; group < stop; ++group) {
-      uint16_t* bits = reinterpret_cast<uint16_t*>(out + 2 * (group - first));
-      Lanes words[4];
-      philox_group(schedule, low(group * 16), words);
-      if (__builtin_expect(more(words, bits) && lower != 0, 0))
-        settle_ties(key, group, upper, lower, bits);
-    }
+    for (; group < stop; ++group)
+      limit.group_bits(key, schedule, group, reinterpret_cast<uint16_t*>(out + 2 * (group - first)));
   }
   const unsigned shift = start % GROUP;
   if (shift == 0) return;

@@ -54,6 +54,8 @@ struct Kernels {
   void (*gaussian)(const Key& key, uint64_t start, int64_t count, double deviation, int dtype, const void* a,
                    void* out);
   void (*apply[FORMS][DTYPES])(const Run& run);
+  // Both in one loop, without `bits`, where `start` and `count` are multiples of GROUP; null where it does not pay.
+  void (*fused[FORMS][DTYPES])(const Key& key, uint64_t start, uint32_t threshold, const Run& run);
 };
 
 extern const Kernels portable_kernels;

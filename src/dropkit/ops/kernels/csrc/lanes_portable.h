@@ -82,16 +82,40 @@ template <class T> inline Numbers<T> operator+(Numbers<T> a, const Numbers<T>& b
   for (int i = 0; i < 16; ++i) a.v[i] += b.v[i];
   return a;
 }
-template <class T> inline Numbers<T> choose(Mask k, Numbers<T> a, const Numbers<T>& b) {
-  for (int i = 0; i < 16; ++i) a.v[i] = (k.bits & (1u << i)) != 0 ? a.v[i] : b.v[i];
+// Bit i of `bits` over the whole of lane i, four at a time, which fits any vector unit.
+template <class Word> struct Spread {
+  Word lane[16][4];
+  constexpr Spread() : lane() {
+    for (int bits = 0; bits < 16; ++bits)
+      for (int i = 0; i < 4; ++i) lane[bits][i] = (bits >> i) & 1 ? ~Word{0} : Word{0};
+  }
+};
+template <class T> struct WordOf;
+template <> struct WordOf<float> {
+  using type = uint32_t;
+};
+template <> struct WordOf<double> {
+  using type = uint64_t;
+};
+template <class Word> constexpr Spread<Word> SPREAD;
+
+template <class T> inline __attribute__((always_inline)) Numbers<T> choose(Mask k, Numbers<T> a, const Numbers<T>& b) {
+  using Word = typename WordOf<T>::type;
+  Word x[16], y[16];
+  memcpy(x, a.v, sizeof x);
+  memcpy(y, b.v, sizeof y);
+  for (int j = 0; j < 4; ++j) {
+    const Word* lanes = SPREAD<Word>.lane[(k.bits >> (4 * j)) & 15];
+    for (int i = 0; i < 4; ++i) x[4 * j + i] = (x[4 * j + i] & lanes[i]) | (y[4 * j + i] & ~lanes[i]);
+  }
+  memcpy(a.v, x, sizeof x);
   return a;
 }
-template <class T> inline Numbers<T> kept_product(Mask k, Numbers<T> a, const Numbers<T>& b) {
-  for (int i = 0; i < 16; ++i) {
-    const T product = a.v[i] * b.v[i];
-    a.v[i] = (k.bits & (1u << i)) != 0 ? product : T{0};
-  }
-  return a;
+template <class T>
+inline __attribute__((always_inline)) Numbers<T> kept_product(Mask k, const Numbers<T>& a, const Numbers<T>& b) {
+  Numbers<T> zero;
+  for (int i = 0; i < 16; ++i) zero.v[i] = T{0};
+  return choose(k, a * b, zero);
 }
 template <class T> inline Mask at_most_zero(const Numbers<T>& a) {
   uint32_t bits = 0;
