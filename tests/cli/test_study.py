@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -249,7 +248,7 @@ def test_what_models_print_does_not_mix_with_the_result(config, tmp_path):
     command = [sys.executable, "-m", "dropkit.cli", "study", config(model={"name": f"{HERE}:loud"})]
     done = subprocess.run(
         [*command, "--out", tmp_path / "study", "--json"],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=True,

@@ -1,9 +1,11 @@
 """Data and models for the studies of the tests: small, and free of scikit-learn."""
 
 import os
+import random
 import signal
 import time
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -18,6 +20,21 @@ def blobs(count=120):
     labels = torch.arange(count) % CLASSES
     centres = torch.randn(CLASSES, 4, generator=draw)
     return TensorDataset(centres[labels] + torch.randn(count, 4, generator=draw), labels)
+
+
+def restless_blobs():
+    """As blobs, but shuffled and disturbed by every global generator there is."""
+    x, labels = blobs().tensors
+    order = torch.randperm(len(x))
+    return TensorDataset(x[order] + float(np.random.rand()) + random.random(), labels[order])
+
+
+def restless_net(outputs):
+    """As net, with weights from NumPy's and Python's global generators too."""
+    model = Net(outputs)
+    with torch.no_grad():
+        model.last.bias += torch.from_numpy(np.random.rand(outputs)) + random.random()
+    return model
 
 
 def line():

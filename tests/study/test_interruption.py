@@ -27,7 +27,7 @@ TABLES = study(
 def start(config, folder):
     return subprocess.Popen(
         [sys.executable, "-m", "dropkit.cli", "study", config, "--out", folder, "--workers", "2", "--json"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

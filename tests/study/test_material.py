@@ -1,5 +1,8 @@
 """Plans are paired: what they share at a seed, and what a seed decides."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 
@@ -20,14 +23,29 @@ def weights(config, seed, plan=None):
     return torch.cat([p.flatten() for p in model.parameters()]).clone()
 
 
-def test_weights_hang_on_the_seed_alone():
-    config, before = load_config(study()), torch.get_rng_state()
+def disturb():
+    """Move every global generator."""
+    torch.rand(3), random.random(), np.random.rand()
+
+
+@pytest.mark.parametrize("model", ["net", "restless_net"])
+def test_weights_hang_on_the_seed_alone(model):
+    config = load_config(study(model={"name": f"tests.study.factories:{model}"}))
     first = weights(config, 0)
-    assert torch.equal(torch.get_rng_state(), before)
-    torch.rand(3)  # the state of the global generator is of no matter
+    disturb()
     assert torch.equal(weights(config, 0, "none"), first)
     assert torch.equal(weights(config, 0, "hidden"), first)
     assert not torch.equal(weights(config, 1), first)
+
+
+def test_data_hang_on_the_configuration_alone():
+    config = load_config(study(data={"name": "tests.study.factories:restless_blobs"}))
+    first = load(config, 0)
+    disturb()
+    for seed in (0, 1):
+        assert torch.equal(load(config, seed).train[5][0], first.train[5][0])
+    other = load_config(study(data={"name": "tests.study.factories:restless_blobs", "split_seed": 1}))
+    assert not torch.equal(load(other, 0).train[5][0], first.train[5][0])
 
 
 def test_the_split_hangs_on_the_seed_only_with_resplit():

@@ -43,7 +43,7 @@ def test_regression_is_looked_at_too():
 def test_no_trace_is_left():
     torch.set_num_threads(1)
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    look()
+    look(data={"name": f"{HERE}:restless_blobs"}, model={"name": f"{HERE}:restless_net"})
     assert torch.equal(torch.get_rng_state(), states[0])
     assert random.getstate() == states[1]
     assert np.random.get_state()[1].tolist() == states[2]

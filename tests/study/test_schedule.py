@@ -13,6 +13,10 @@ from dropkit.study.schedule import run_jobs
 from tests.study import jobs
 
 ROOT = Path(__file__).parents[2]
+PRELOAD = [
+    "dropkit.study.run",
+    "torch._dynamo",
+]  # as a study does: all tests of a session share a fork server
 
 
 class Log:
@@ -50,9 +54,10 @@ def wait_until(condition, seconds=120.0):
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_each_job_has_a_process_of_its_own_with_one_thread(method):
+def test_each_job_has_a_process_of_its_own_with_one_thread(method, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     log, before = Log(), dict(os.environ)
-    run_jobs([1, 2], jobs.echo, log, workers=1, method=method)
+    run_jobs([1, 2], jobs.echo, log, workers=1, preload=PRELOAD, method=method)
     assert log.ends == {1: None, 2: None}
     assert [log.messages[job][1] for job in (1, 2)] == [("job", 1), ("job", 2)]
     assert len({log.messages[job][0][1] for job in (1, 2)} | {os.getpid()}) == 3
@@ -63,14 +68,14 @@ def test_each_job_has_a_process_of_its_own_with_one_thread(method):
 
 def test_jobs_run_side_by_side_but_no_more_than_asked_for():
     log = Log()
-    run_jobs([1, 2, 3, 4, 5], jobs.echo, log, workers=3)
+    run_jobs([1, 2, 3, 4, 5], jobs.echo, log, workers=3, preload=PRELOAD)
     assert log.ends == dict.fromkeys([1, 2, 3, 4, 5])
     assert log.most_open == 3
 
 
 def test_a_job_that_fails_is_reported_and_the_others_go_on():
     log = Log()
-    run_jobs(["raise", "kill", "exit", "fine"], jobs.misbehave, log, workers=2)
+    run_jobs(["raise", "kill", "exit", "fine"], jobs.misbehave, log, workers=2, preload=PRELOAD)
     assert log.ends["raise"].splitlines()[-1] == "ZeroDivisionError: the third batch is empty"
     assert "SIGKILL" in log.ends["kill"]
     assert "memory" in log.ends["kill"]
@@ -85,7 +90,7 @@ def test_an_exception_here_ends_the_workers(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_jobs([str(tmp_path)], jobs.wait_for_ever, Impatient(), workers=1)
+        run_jobs([str(tmp_path)], jobs.wait_for_ever, Impatient(), workers=1, preload=PRELOAD)
     (pid,) = [int(path.name) for path in tmp_path.iterdir()]
     wait_until(lambda: not alive(pid))
 
@@ -96,7 +101,7 @@ from dropkit.study.schedule import run_jobs
 from tests.study import jobs
 from tests.study.test_schedule import Log
 quiet = type("Quiet", (Log,), {{"ended": print}})()
-run_jobs([sys.argv[1]] * 2, jobs.wait_for_ever, quiet, workers=2, method={method!r})
+run_jobs([sys.argv[1]] * 2, jobs.wait_for_ever, quiet, workers=2, preload=["dropkit.study.run"], method={method!r})
 """
 
 
@@ -109,7 +114,10 @@ def test_no_worker_outlives_its_parent(tmp_path, method, blow):
     script, marks = tmp_path / "script.py", tmp_path / "marks"
     script.write_text(SCRIPT.format(method=method))
     marks.mkdir()
-    parent = subprocess.Popen([sys.executable, script, marks], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    parent = subprocess.Popen(
+        [sys.executable, script, marks],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+    )
     try:
         wait_until(lambda: len(list(marks.iterdir())) == 2)
         pids = [int(path.name) for path in marks.iterdir()]

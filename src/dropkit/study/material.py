@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import random
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -20,16 +23,31 @@ def load(config: StudyConfig, seed: int) -> zoo.Data:
     asked = config.data.model_dump()
     if config.resplit:
         asked["split_seed"] = child_seed(seed, f"split {config.data.split_seed}")
-    return zoo.load_data(**asked, resplit=config.resplit)
+    with _seeded(child_seed(config.data.split_seed, "data")):
+        return zoo.load_data(**asked, resplit=config.resplit)
 
 
 def build(config: StudyConfig, data: zoo.Data, seed: int) -> nn.Module:
     """Return the model with the initial weights of ``seed``: the same for every plan."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(child_seed(seed, "weights"))
+    with _seeded(child_seed(seed, "weights")):
         return zoo.build_model(
             config.model.name, input_shape=data.input_shape, outputs=data.outputs, **config.model.options
         )
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed all global generators that a user's factory may draw from, and put them back afterwards."""
+    python, array = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(array)
 
 
 def with_plan(candidate: Candidate, model: nn.Module, data: zoo.Data) -> AbstractContextManager[Any]:

@@ -53,7 +53,7 @@ def preflight(config: StudyConfig, candidates: Sequence[Candidate]) -> Facts:
         InputError: Something does not work; one line that says which part of the configuration is at fault.
     """
     first = {candidate.plan: candidate for candidate in reversed(candidates)}  # of a grid, one will do
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread():
         data = load(config, config.seeds[0])
         sizes = (_size(data.train), _size(data.val), _size(data.test))
         _trial(config, None, data, sizes)  # what fails here is no plan's fault
