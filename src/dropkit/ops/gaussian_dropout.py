@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from dropkit.core import RateError
-from dropkit.ops.reference import check_input
-from dropkit.random import next_key, normal, skip_key
+from dropkit.ops.kernels import noise
+from dropkit.ops.reference import check_input, multiply_noise
+from dropkit.random import next_key, skip_key
 
 
 def gaussian_dropout(
@@ -51,6 +52,7 @@ def gaussian_dropout(
         skip_key(site, generator)
         return x
     deviation = math.sqrt(rate / (1.0 - rate))
-    noise = 1.0 + deviation * normal(x.shape, next_key(site, generator, x.device), x.device)
-    wide = x if x.dtype == torch.float64 else x.float()
-    return (wide * noise.to(wide.dtype)).to(x.dtype)
+    key = next_key(site, generator, x.device)
+    if noise.can_take(x):
+        return noise.multiplied(x, deviation, key)
+    return multiply_noise(x, deviation, key)

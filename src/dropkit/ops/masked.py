@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dropkit.ops import reference
+from dropkit.ops.kernels import direct
 from dropkit.ops.kernels import masked as native
 from dropkit.ops.law import Law
 from dropkit.random import keep_mask, next_key
@@ -34,6 +35,6 @@ def masked(
         site: Name under which an active stream counts this call.
     """
     key = next_key(site, generator, x.device)
-    if native.can_take(x):
+    if direct.can_take(x):
         return native.masked(x, law, shape, key)
     return reference.apply(x, law, keep_mask(x.shape if shape is None else shape, law.rate, key, x.device))

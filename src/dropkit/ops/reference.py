@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dropkit.core import DtypeError, ShapeError, check_rate
 from dropkit.ops.law import Form, Law
-from dropkit.random import skip_key
+from dropkit.random import Key, normal, skip_key
 
 
 def check_input(name: str, x: Tensor, rate: float, ndim: int | None = None, layout: str = "") -> None:
@@ -53,3 +53,10 @@ def apply(x: Tensor, law: Law, keep: Tensor) -> Tensor:
         return select(x, keep, law.scale)
     wide = x if x.dtype == torch.float64 else x.float()
     return torch.where(keep, wide * law.scale + law.shift, law.dropped).to(x.dtype)
+
+
+def multiply_noise(x: Tensor, deviation: float, key: Key) -> Tensor:
+    """Return ``x * (1 + deviation * z)``, ``z`` standard normal, the factor in fp64 and the product in fp32."""
+    noise = 1.0 + deviation * normal(x.shape, key, x.device)
+    wide = x if x.dtype == torch.float64 else x.float()
+    return (wide * noise.to(wide.dtype)).to(x.dtype)

@@ -13,21 +13,11 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from dropkit.ops.kernels import loading
+from dropkit.ops.kernels import direct, loading
 from dropkit.ops.kernels.operators import batched
 from dropkit.ops.law import Form, Law
 from dropkit.random import Key
 from dropkit.random.packed import Packed, packed
-
-_DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
-_PLAIN = (Tensor, torch.nn.Parameter)
-
-
-def can_take(x: Tensor) -> bool:
-    """Whether the kernels can compute on ``x``: a dense CPU tensor of a dtype they know, or a tracer's stand-in."""
-    if not loading.active() or x.device.type != "cpu" or x.dtype not in _DTYPES:
-        return False
-    return torch.compiler.is_compiling() or (type(x) in _PLAIN and x.layout is torch.strided)
 
 
 def masked(x: Tensor, law: Law, shape: Sequence[int] | None, key: Key) -> Tensor:
@@ -49,20 +39,11 @@ def _differentiable(x: Tensor, law: Law, shape: Sequence[int] | None, key: Packe
 
 def _compute(x: Tensor, law: Law, shape: Sequence[int] | None, key: Packed) -> Tensor:
     """Run the kernel, below autograd and transforms."""
-    if (
-        shape is None
-        and type(key) is tuple
-        and x.is_contiguous()
-        and not x.is_neg()
-        and torch._C._len_torch_dispatch_stack() == 0
-        and torch._C._get_tracing_state() is None
-        and (address := _address(x)) is not None
-    ):
-        # Past the dispatcher: nobody is watching, and on a small tensor its cost would show.
+    if shape is None and type(key) is tuple and (address := direct.address(x)) is not None:
         out = torch.empty_like(x)
         loading.native.dense(  # type: ignore[union-attr]
             law.form,
-            _DTYPES[x.dtype],
+            direct.DTYPES[x.dtype],
             address,
             out.data_ptr(),
             x.numel(),
@@ -74,13 +55,6 @@ def _compute(x: Tensor, law: Law, shape: Sequence[int] | None, key: Packed) -> T
         )
         return out
     return _operator(x, law, x.shape if shape is None else shape, key)
-
-
-def _address(x: Tensor) -> int | None:
-    try:
-        return x.data_ptr()
-    except RuntimeError:  # a wrapper of a transform, such as batched gradients make
-        return None
 
 
 def _operator(x: Tensor, law: Law, shape: Sequence[int], key: Packed) -> Tensor:

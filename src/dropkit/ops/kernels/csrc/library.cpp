@@ -135,17 +135,6 @@ Tensor relu_select_backward(const Tensor& grad, const Tensor& output, double sca
   return run(call(RELU_GRAD, grad, 1, scale), mask_source(Shape{0, 0, 0, 0, 0}, none), {&grad, &output});
 }
 
-Tensor gaussian(const Tensor& x, const Tensor& key, double deviation) {
-  const MaskSource mask = mask_source(key, {});
-  const Dtype dtype = dtype_of(x);
-  STD_TORCH_CHECK(dtype != FLOAT64 && x.is_cpu(), "the Gaussian kernel needs a float32, bfloat16 or float16 CPU tensor");
-  const Tensor dense = torch::stable::contiguous(x);
-  Tensor out = torch::stable::empty_like(dense);
-  run_gaussian(dtype, deviation, mask.keys[0], mask.starts[0], dense.const_data_ptr(), out.mutable_data_ptr(),
-               x.numel());
-  return out;
-}
-
 } // namespace
 
 STABLE_TORCH_LIBRARY(dropkit_native, m) {
@@ -160,7 +149,6 @@ STABLE_TORCH_LIBRARY(dropkit_native, m) {
   m.def("select_add.words(Tensor x, Tensor other, int[] key, int threshold, float scale, int[] mask) -> Tensor");
   m.def("bias_select_add(Tensor x, Tensor bias, Tensor other, Tensor key, int threshold, float scale, int[] mask) -> Tensor");
   m.def("bias_select_add.words(Tensor x, Tensor bias, Tensor other, int[] key, int threshold, float scale, int[] mask) -> Tensor");
-  m.def("gaussian(Tensor x, Tensor key, float deviation) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(dropkit_native, CPU, m) {
@@ -175,7 +163,6 @@ STABLE_TORCH_LIBRARY_IMPL(dropkit_native, CPU, m) {
   m.impl("select_add.words", TORCH_BOX(&select_add<Shape>));
   m.impl("bias_select_add", TORCH_BOX(&bias_select_add<Tensor>));
   m.impl("bias_select_add.words", TORCH_BOX(&bias_select_add<Shape>));
-  m.impl("gaussian", TORCH_BOX(&gaussian));
 }
 
 } // namespace dropkit

@@ -54,6 +54,20 @@ PyObject* philox(PyObject*, PyObject* const* args, Py_ssize_t count) {
   return out;
 }
 
+// Runs `work` while other Python threads may run; None, or RuntimeError.
+template <class Work> PyObject* without_lock(const Work& work) {
+  bool failed = false;
+  Py_BEGIN_ALLOW_THREADS;
+  try {
+    work();
+  } catch (const std::exception&) {
+    failed = true;
+  }
+  Py_END_ALLOW_THREADS;
+  if (failed) return PyErr_Format(PyExc_RuntimeError, "torch's thread pool failed");
+  Py_RETURN_NONE;
+}
+
 // dense(form, dtype, address, out, count, key, threshold, s[, t, u]): see drive.h; `key` is the four words and the
 // number of the first element. The caller guarantees contiguous memory.
 PyObject* dense(PyObject*, PyObject* const* args, Py_ssize_t count) {
@@ -73,16 +87,25 @@ PyObject* dense(PyObject*, PyObject* const* args, Py_ssize_t count) {
     return PyErr_Format(PyExc_ValueError, "no dense kernel for form %ld, dtype %ld", form, dtype);
   const Call call{static_cast<Form>(form), static_cast<Dtype>(dtype), constants, static_cast<uint32_t>(threshold)};
   const void* operands[3] = {from, nullptr, nullptr};
-  bool failed = false;
-  Py_BEGIN_ALLOW_THREADS;
-  try {
-    run_dense(call, key, start, operands, to, elements);
-  } catch (const std::exception&) {
-    failed = true;
-  }
-  Py_END_ALLOW_THREADS;
-  if (failed) return PyErr_Format(PyExc_RuntimeError, "torch's thread pool failed");
-  Py_RETURN_NONE;
+  return without_lock([&] { run_dense(call, key, start, operands, to, elements); });
+}
+
+// gaussian(dtype, address, out, count, key, deviation): multiplies by 1 + deviation * z; see dense.
+PyObject* gaussian(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  if (count != 6) return PyErr_Format(PyExc_TypeError, "gaussian takes 6 arguments, got %zd", count);
+  const long dtype = PyLong_AsLong(args[0]);
+  void* const from = PyLong_AsVoidPtr(args[1]);
+  void* const to = PyLong_AsVoidPtr(args[2]);
+  const long long elements = PyLong_AsLongLong(args[3]);
+  Key key;
+  if (!read_words(args[4], 5, 4, key.word)) return nullptr;
+  const unsigned long long start = PyLong_AsUnsignedLongLong(PyTuple_GetItem(args[4], 4));
+  const double deviation = PyFloat_AsDouble(args[5]);
+  if (PyErr_Occurred()) return nullptr;
+  if (dtype < 0 || dtype >= DTYPES || dtype == FLOAT64 || elements < 0)
+    return PyErr_Format(PyExc_ValueError, "no Gaussian kernel for dtype %ld", dtype);
+  return without_lock(
+      [&] { run_gaussian(static_cast<Dtype>(dtype), deviation, key, start, from, to, elements); });
 }
 
 PyObject* supported_names(PyObject*, PyObject*) {
@@ -112,6 +135,8 @@ PyMethodDef methods[] = {
      "philox(counter, key) -> tuple of four words"},
     {"dense", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(dense)), METH_FASTCALL,
      "dense(form, dtype, address, out, count, key, threshold, s, t=0, u=0)"},
+    {"gaussian", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(gaussian)), METH_FASTCALL,
+     "gaussian(dtype, address, out, count, key, deviation)"},
     {"supported", supported_names, METH_NOARGS, "Names of the kernels that this machine can run, widest first."},
     {"active", active_name, METH_NOARGS, "Name of the kernels in use."},
     {"use", use_name, METH_O, "Choose the kernels by name; no kernel may be running."},
@@ -124,7 +149,7 @@ PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", "dropkit's native ke
 
 PyMODINIT_FUNC PyInit__native() {
   PyObject* module = PyModule_Create(&definition);
-  if (module != nullptr && PyModule_AddIntConstant(module, "INTERFACE", 1) != 0) {
+  if (module != nullptr && PyModule_AddIntConstant(module, "INTERFACE", 2) != 0) {
     Py_DECREF(module);
     return nullptr;
   }

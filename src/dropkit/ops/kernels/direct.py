@@ -1,0 +1,36 @@
+"""Which tensors the kernels can take, and which of them past torch's dispatcher."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dropkit.ops.kernels import loading
+
+DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def can_take(x: Tensor) -> bool:
+    """Whether the kernels can compute on ``x``: a dense CPU tensor of a dtype they know, or a tracer's stand-in."""
+    if not loading.active() or x.device.type != "cpu" or x.dtype not in DTYPES:
+        return False
+    return torch.compiler.is_compiling() or (type(x) in _PLAIN and x.layout is torch.strided)
+
+
+def address(x: Tensor) -> int | None:
+    """Return where the elements of ``x`` lie one after another, or None: ask the dispatcher.
+
+    Its cost would show on a small tensor; without it no mode, tracer or transform sees the call.
+    """
+    if (
+        not x.is_contiguous()
+        or x.is_neg()
+        or torch._C._len_torch_dispatch_stack() != 0
+        or torch._C._get_tracing_state() is not None
+    ):
+        return None
+    try:
+        return x.data_ptr()
+    except RuntimeError:  # a wrapper of a transform, such as batched gradients make
+        return None
