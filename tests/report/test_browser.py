@@ -145,6 +145,18 @@ def test_paper_is_white_also_in_the_dark(pages, visit, tmp_path):
     assert page.pdf().startswith(b"%PDF")
 
 
+PAPER = 718  # CSS pixels between the default margins of an A4 sheet
+
+
+@pytest.mark.parametrize("name", ["usual", "lost", "regression"])
+def test_nothing_is_cut_off_on_paper(pages, visit, name):
+    page = visit(pages[name], PAPER)
+    page.emulate_media(media="print")
+    cells = "[...document.querySelectorAll('td, th, pre, p')]"
+    right = f"Math.max(...{cells}.map((e) => e.getBoundingClientRect().right))"
+    assert page.evaluate(right) <= PAPER + 1
+
+
 def luminance(color):
     parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]

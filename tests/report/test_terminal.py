@@ -5,6 +5,7 @@ from rich.console import Console
 
 from dropkit import report
 from dropkit.records import read_results, results_path, write_json
+from dropkit.report.numbers import interval
 from dropkit.report.study import load
 from dropkit.report.verdict import headline
 from tests.report.fake import Fake
@@ -29,6 +30,9 @@ def test_it_fits_80_columns_and_says_verdict_and_table(tmp_path, name):
     flat = " ".join(text.split())
     assert flat.replace(" ", "").startswith(headline(study).replace(" ", ""))
     assert ("1 of 30 runs missing" in flat) == (study.missing == 1) == (name in ("lost", "unfinished"))
+    for plan in study.others:  # an interval stays on one line
+        row = study.row(plan)
+        assert row.difference is None or interval(study.metric, row.low, row.high) in text
     if name == "lost":
         assert "1 run diverged" in flat
         assert "1 run failed: none (seed 1)" in flat

@@ -71,7 +71,7 @@ def table(study: Study) -> Table:
     built.add_column("plan", overflow="fold", min_width=8)
     built.add_column(f"test {label(metric)}{' (%)' if share else ''}", justify="right")
     unit = change_unit(metric)
-    built.add_column(f"difference{f' ({unit})' if unit else ''}", justify="right")
+    built.add_column(f"difference{f' ({unit})' if unit else ''}", justify="right", no_wrap=True)
     built.add_column("p (Holm)" if len(study.others) > 1 else "p", justify="right")
     built.add_column("verdict")
     built.add_column("step", justify="right")
