@@ -10,7 +10,9 @@ export OMP_NUM_THREADS := 1
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+KERNELS := setup.py $(wildcard src/dropkit/ops/kernels/csrc/*)
+
+$(READY): pyproject.toml constraints.txt $(KERNELS)
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "dropkit needs Python 3.11 or newer; set PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install -q -c constraints.txt setuptools torch numpy

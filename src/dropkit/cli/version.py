@@ -17,13 +17,16 @@ def register(app: typer.Typer) -> None:
 
 
 def version(json: Json = False) -> None:
-    """Say which dropkit, Python, torch and kernels are in use."""
+    """Say which dropkit, Python, torch and kernels are in use, and why those kernels."""
+    from dropkit.ops.kernels import status  # brings torch
+
+    kernels = status()
     found = {
         "dropkit": __version__,
         "python": platform.python_version(),
-        "torch": installed("torch"),  # as installed: importing it would take seconds
+        "torch": installed("torch"),
         "numpy": installed("numpy"),
-        "kernels": "plain torch",
+        "kernels": f"{kernels.active} ({kernels.reason})",
     }
     if json:
         print_json(found)
