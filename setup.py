@@ -28,6 +28,7 @@ VECTOR_FLAGS = {
 # Rounding is part of what the library promises: no contraction to fused multiply-add.
 FLAGS = [
     "-O3",
+    "-g0",
     "-std=c++17",
     "-fvisibility=hidden",
     "-ffp-contract=off",
