@@ -1,5 +1,7 @@
 """Activation checkpointing gives the gradient of the unchecked run, or an error; never another mask."""
 
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -86,17 +88,57 @@ def test_a_region_can_be_run_back_twice(seed, rng):
     assert torch.equal(first, second)
 
 
-def test_a_nested_region_is_refused(seed, rng):
-    x = torch.randn(8, 16, generator=rng, requires_grad=True)
-    inner = Block("s")
+@pytest.mark.parametrize("after", ["inside", "advance", "exit"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("inner_way", WAYS)
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # a reentrant one in another
+def test_regions_nest(inner_way, way, after, seed, rng):
+    x = torch.randn(32, 16, generator=rng)
+    block = Block("s")
 
-    def outer(x):
-        return checkpoint(inner, x.sin(), use_reentrant=False).cos()
+    def outer(x, inner_way=inner_way):
+        x = ops.dropout(x.sin(), 0.3, training=True)
+        for _ in range(2):
+            x = block(x) if inner_way is None else checkpoint(block, x, **inner_way)
+        return ops.dropout(x, 0.3, training=True, site="s").cos()
 
-    with stream(seed):
-        y = checkpoint(outer, x, use_reentrant=False).sum()
-        with pytest.raises(StreamError, match="during backward"):
-            y.backward()
+    with stream(seed) as active:
+        plain = gradient(lambda x: outer(x, None), x, None, after, active)
+    with stream(seed) as active:
+        assert torch.equal(gradient(outer, x, way, after, active), plain)
+
+
+@pytest.mark.parametrize("where", ["inside", "outside"])
+def test_a_region_among_other_hooks_on_saved_tensors(where, seed, rng):
+    x = torch.randn(32, 16, generator=rng)
+    block = Block("s")
+    keep = torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x)
+
+    def hooked(x):
+        with keep:
+            return block(x) if where == "inside" else checkpoint(block, x, use_reentrant=False)
+
+    way = {"use_reentrant": False} if where == "inside" else None
+    with stream(seed) as active:
+        plain = gradient(block, x, None, "exit", active)
+    with stream(seed) as active:
+        assert torch.equal(gradient(hooked, x, way, "exit", active), plain)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+def test_backward_in_another_thread_gets_the_same_masks(way, seed, rng):
+    x = torch.randn(32, 16, generator=rng)
+    block = Block("s")
+    found = []
+    for nest in (block, lambda x: checkpoint(lambda x: checkpoint(block, x, **way), x, **way)):
+        leaf = x.clone().requires_grad_()
+        with stream(seed):
+            y = nest(leaf).square().sum()
+            thread = threading.Thread(target=y.backward)
+            thread.start(), thread.join()
+        found.append(leaf.grad)
+    assert torch.equal(*found)
 
 
 def test_a_region_that_does_something_else_the_second_time_is_refused(seed):
@@ -127,7 +169,8 @@ def test_a_region_that_draws_more_the_second_time_is_refused(seed):
             y.backward()
 
 
-def test_another_tool_that_recomputes_is_refused_under_a_stream(seed):
+@pytest.mark.parametrize("after", ["inside", "exit"])
+def test_another_tool_that_recomputes_is_refused(after, seed):
     class Again(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
@@ -140,7 +183,11 @@ def test_another_tool_that_recomputes_is_refused_under_a_stream(seed):
             with torch.enable_grad():
                 return torch.autograd.grad(ops.dropout(x, 0.5, training=True), x, gradient)
 
-    with stream(seed):
+    with stream(seed) as active:
         y = Again.apply(torch.ones(8, requires_grad=True)).sum()
+        if after == "exit":
+            active.__exit__(None, None, None)
         with pytest.raises(StreamError, match="during backward"):
             y.backward()
+        if after == "exit":
+            active.__enter__()

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from dropkit.core import StreamError
 from dropkit.random.key import Key, draw_words
 from dropkit.random.recompute import region
-from dropkit.random.stream import distributed_rank, innermost
+from dropkit.random.stream import distributed_rank, ever_entered, innermost
 
 
 def next_key(site: str | None, generator: torch.Generator | None, device: torch.device) -> Key:
@@ -23,21 +23,23 @@ def next_key(site: str | None, generator: torch.Generator | None, device: torch.
         device: Device of the mask.
 
     Raises:
-        StreamError: The call is made during backward under a stream, outside a checkpointed region whose
-            forward could be replayed.
+        StreamError: The call is made during backward in a program that uses streams, outside a checkpointed
+            region whose forward could be replayed.
     """
     if torch.compiler.is_compiling():
         return _fresh_key(site, generator, device)
-    tape, recomputing = region()
-    if recomputing and tape is not None:
-        return tape.replay(site, torch._C._current_graph_task_id())
-    if recomputing and generator is None and innermost() is not None:
+    here = region()
+    if here.replayed is not None:
+        key = here.replayed.replay(site, torch._C._current_graph_task_id())
+    elif here.recomputing and generator is None and ever_entered():
+        # Under no stream, too: the one that the forward drew from may have been left, or be another thread's.
         raise StreamError(
             f"site {site!r} draws a mask during backward, where dropkit cannot tell which mask its forward drew; "
-            "use torch.utils.checkpoint without nesting, or leave the stream before calling backward"
+            "recompute with torch.utils.checkpoint, or pass generator= if no forward is repeated here"
         )
-    key = _fresh_key(site, generator, device)
-    if tape is not None:
+    else:
+        key = _fresh_key(site, generator, device)
+    for tape in here.tapes:
         tape.record(site, key)
     return key
 
@@ -45,7 +47,11 @@ def next_key(site: str | None, generator: torch.Generator | None, device: torch.
 def skip_key(site: str | None, generator: torch.Generator | None) -> None:
     """Count a call that needs no bits, so that a rate of 0 or 1 here shifts no other mask of the stream."""
     current = innermost()
-    if current is not None and generator is None and (torch.compiler.is_compiling() or not region()[1]):
+    if (
+        current is not None
+        and generator is None
+        and (torch.compiler.is_compiling() or not region().recomputing)
+    ):
         current.count(site)
 
 

@@ -3,15 +3,19 @@
 ``torch.utils.checkpoint`` runs a region again during backward. Counting occurrences again would give other
 masks, and silently wrong gradients. So keys drawn inside a region are kept on the region's own object, 16 bytes
 a call, and the second run reads them back in order; whether the stream has moved on or ended does not matter.
+Regions nest: a key is kept for each region around its call, as the outermost one is run again first, which makes
+new regions of those inside it.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any
+from types import CodeType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from torch.utils import checkpoint
 from torch.utils.checkpoint import CheckpointFunction
 
 from dropkit.core import StreamError
@@ -19,8 +23,6 @@ from dropkit.core import StreamError
 if TYPE_CHECKING:
     from dropkit.random.key import Key
 
-_FORWARD = "_checkpoint_hook.__init__.<locals>.pack_hook"
-_AGAIN = "_recomputation_hook.__init__.<locals>.pack_hook"
 _TAPE = "_dropkit_tape"
 
 
@@ -55,31 +57,69 @@ class Tape:
         return key
 
 
-def region() -> tuple[Tape | None, bool]:
-    """Return the tape of the checkpointed region being run, if any, and whether this is its second run."""
+class Region(NamedTuple):
+    """Where a call is made.
+
+    Args:
+        tapes: Those of the checkpointed regions running their first time around the call, innermost first.
+        recomputing: Whether the call is made in a backward pass.
+        replayed: The tape of the region being run again, or None where nothing was kept, or nothing is known.
+    """
+
+    tapes: tuple[Tape, ...] = ()
+    recomputing: bool = False
+    replayed: Tape | None = None
+
+    @property
+    def innermost(self) -> Tape | None:
+        """Tape of the nearest region around the call."""
+        return self.tapes[0] if self.tapes else self.replayed
+
+
+_NOWHERE = Region()
+
+
+def region() -> Region:
+    """Return where the call that is being made stands."""
     task = torch._C._current_graph_task_id()
     hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
-    if hooks is not None:
-        pack = inspect.unwrap(hooks[0])
-        name = getattr(pack, "__qualname__", "")
-        if name == _FORWARD:
-            # During backward this is a region nested in a recomputed one, which has no tape: not replayable.
-            return _tape_of(_closed_over(pack, "frame"), make=task == -1), task != -1
-        if name == _AGAIN:
-            return _tape_of(_closed_over(pack, "target_frame_ref")(), make=False), True
-    if task != -1:
-        ctx = _caller(CheckpointFunction.backward)
-        return (None if ctx is None else _tape_of(ctx, make=False)), True
-    if not torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
-        ctx = _caller(CheckpointFunction.forward)  # the reentrant kind runs its forward without grad
-        if ctx is not None:
-            return _tape_of(ctx, make=True), False
-    return None, False
+    if hooks is None and task == -1 and (torch.is_grad_enabled() or torch.is_inference_mode_enabled()):
+        return _NOWHERE  # a region saves tensors by hooks or, the reentrant kind, runs without grad
+    owners, again = _around()
+    if hooks is not None and getattr(hooks[0], "__code__", None) is _PACK:
+        nearest = _closed_over(
+            hooks[0], "frame"
+        )  # of a region that was entered without a call of checkpoint()
+        if nearest is not again and all(owner is not nearest for owner in owners):
+            owners.insert(0, nearest)
+    tapes = tuple(_tape_of(owner) for owner in owners)
+    return Region(tapes, task != -1 or again is not None, getattr(again, _TAPE, None))
 
 
-def _tape_of(owner: Any, *, make: bool) -> Tape | None:
+def _around() -> tuple[list[Any], Any]:
+    """Return what the stack tells: owners of the regions entered, innermost first, and that of the one run again."""
+    owners: list[Any] = []
+    frame = sys._getframe(2)
+    while frame is not None:
+        code = frame.f_code
+        if code is _UNPACK:
+            return owners, frame.f_locals["frame"]
+        if code is _BACKWARD:
+            return owners, frame.f_locals["ctx"]
+        if code is _FORWARD:
+            owners.append(frame.f_locals["ctx"])
+        elif code is _CHECKPOINT:
+            generator = frame.f_locals.get("gen")  # None for the reentrant kind
+            inside = None if generator is None else generator.gi_frame
+            if inside is not None and "new_frame" in inside.f_locals:
+                owners.append(inside.f_locals["new_frame"])
+        frame = frame.f_back  # type: ignore[assignment]
+    return owners, None
+
+
+def _tape_of(owner: Any) -> Tape:
     tape = getattr(owner, _TAPE, None)
-    if tape is None and make:
+    if tape is None:
         tape = Tape()
         setattr(owner, _TAPE, tape)
     return tape
@@ -89,12 +129,14 @@ def _closed_over(function: Any, name: str) -> Any:
     return function.__closure__[function.__code__.co_freevars.index(name)].cell_contents
 
 
-def _caller(function: Any) -> Any:
-    """Return the ``ctx`` of the nearest call of an autograd function's static method on the stack, or None."""
-    code = function.__code__
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code is code:
-            return frame.f_locals["ctx"]
-        frame = frame.f_back  # type: ignore[assignment]
-    return None
+def _inner(function: Any, name: str) -> CodeType:
+    """Return the code of the function called ``name`` that ``function`` defines."""
+    found: CodeType = next(c for c in function.__code__.co_consts if getattr(c, "co_name", None) == name)
+    return found
+
+
+# How torch.utils.checkpoint is recognised on the stack. Both kinds: what runs a region first, and what runs it again.
+_CHECKPOINT: CodeType = inspect.unwrap(checkpoint.checkpoint).__code__
+_PACK, _UNPACK = (_inner(checkpoint._checkpoint_hook.__init__, name) for name in ("pack_hook", "unpack_hook"))
+_FORWARD: CodeType = CheckpointFunction.forward.__code__
+_BACKWARD: CodeType = CheckpointFunction.backward.__code__

@@ -26,6 +26,7 @@ class _Active(threading.local):
 
 
 _ACTIVE = _Active()
+_ever_entered = False
 
 
 class Stream:
@@ -113,6 +114,8 @@ class Stream:
         self._occurrences = {}
 
     def __enter__(self) -> Stream:
+        global _ever_entered
+        _ever_entered = True
         self._restart()
         _ACTIVE.outer.append(_ACTIVE.innermost)
         _ACTIVE.innermost = self
@@ -177,6 +180,11 @@ def stream(
 def innermost() -> Stream | None:
     """Return the stream that this thread's calls draw from, or None."""
     return _ACTIVE.innermost
+
+
+def ever_entered() -> bool:
+    """Whether any thread of this process has entered a stream yet."""
+    return _ever_entered
 
 
 def step() -> None:

@@ -129,7 +129,7 @@ class CallMode(TorchFunctionMode):
 
 def _checkpointed() -> Tape | None:
     """Return what stands for the checkpointed region around this call, None outside of any."""
-    return None if torch.compiler.is_compiling() else region()[0]
+    return None if torch.compiler.is_compiling() else region().innermost
 
 
 def innermost_mode() -> CallMode | None:
