@@ -1,5 +1,6 @@
 """The command as a whole: fast to answer, and one line for wrong usage."""
 
+import os
 import subprocess
 import sys
 import time
@@ -81,3 +82,27 @@ def test_every_command_has_help_with_an_example_and_json(dropkit, command):
 )
 def test_wrong_usage_is_one_line_that_names_it(refused, arguments, word):
     assert word.lower() in refused(*arguments).lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["frobnicate"], "dropkit"),
+        (["--version"], "dropkit"),
+        (["study", "--frobnicate"], "dropkit study"),
+        (["data", "fetch"], "dropkit data fetch"),
+    ],
+)
+def test_wrong_usage_points_at_help_that_exists(refused, dropkit, arguments, hint):
+    assert refused(*arguments).endswith(f"(try: {hint} --help)\n")
+    assert dropkit(*hint.split()[1:], "--help").code == 0
+
+
+def test_a_locale_without_signs_gets_utf8():
+    run = subprocess.run(
+        [sys.executable, "-m", "dropkit.cli", "catalogue", "früh→"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert run.returncode == 2
+    assert "früh→" in run.stderr.decode("utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from dropkit.cli import catalogue, compare, data, report, study, version
-from dropkit.cli.output import INTERRUPTED, WRONG, complain
+from dropkit.cli.output import INTERRUPTED, WRONG, complain, speak_utf8
 from dropkit.core import InputError
 
 # Base of every "wrong usage" error; where it lives has changed between versions of typer.
@@ -36,10 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     line on stderr; 130 interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    speak_utf8()
     try:
         code = app(args=given or ["--help"], prog_name="dropkit", standalone_mode=False)
     except _UsageError as error:
-        complain(f"{error.format_message()} (try: dropkit {' '.join([*given[:1], '--help'])})")
+        command = error.ctx.command_path if error.ctx else "dropkit"
+        complain(f"{error.format_message()} (try: {command} --help)")
         code = WRONG
     except InputError as error:
         complain(str(error))
