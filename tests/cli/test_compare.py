@@ -101,3 +101,32 @@ def test_bad_choices_are_named(refused, table, results, tmp_path):
     one = table("one.csv", "1")
     assert "2" in refused("compare", one, one)
     assert "alpha" in refused("compare", *results, "--alpha", "2")
+
+
+@pytest.mark.parametrize(
+    "column", ["acc", "Accuracy", "test_accuracy", "val/acc", "macro-F1", "test acc (%)"]
+)
+def test_names_that_people_give_to_accuracy_are_understood(dropkit, table, column):
+    paths = [table(name, column, *rows) for name, rows in (("a.csv", PLAIN), ("b.csv", BETTER))]
+    assert json.loads(dropkit("compare", *paths, "--json").out)["verdict"] == "hurt"
+    assert "note" not in dropkit("compare", *paths).out
+
+
+@pytest.mark.parametrize("column", ["test_loss", "accuracy_loss", "Error", "mse"])
+def test_names_that_people_give_to_losses_are_understood(dropkit, table, column):
+    paths = [table(name, column, *rows) for name, rows in (("a.csv", PLAIN), ("b.csv", BETTER))]
+    assert json.loads(dropkit("compare", *paths, "--json").out)["verdict"] == "helped"
+    assert "note" not in dropkit("compare", *paths).out
+
+
+def test_a_direction_that_had_to_be_assumed_is_said(dropkit, results):
+    assert "smaller is assumed to be better" in dropkit("compare", *results).out
+    for said in ("--larger-is-better", "--smaller-is-better"):
+        assert "assumed" not in dropkit("compare", *results, said).out
+
+
+def test_no_effect_is_called_detectable_without_a_spread(dropkit, table):
+    paths = [table(name, *([level] * 3)) for name, level in (("a.csv", 0.3), ("b.csv", 0.2))]
+    answer = dropkit("compare", *paths).out
+    assert "degenerate" in answer
+    assert "nan" not in answer
