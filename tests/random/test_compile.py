@@ -5,6 +5,7 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from dropkit import ops
+from dropkit.ops import kernels
 from dropkit.random import stream
 
 
@@ -63,6 +64,34 @@ def test_other_seeds_members_and_nesting_compile_nothing(seed):
             with stream(seed + other, step=other, rank=other, member=other):
                 assert torch.equal(got, two_sites(x))
     assert counter.frame_count == 1
+
+
+def test_chunks_of_the_data_compile_once_more_at_most(seed):
+    fast, counter = compiled(two_sites)
+    x = torch.ones(4, 33)
+    for sample in range(0, 80, 4):
+        with stream(seed, sample=sample):
+            got = fast(x)
+        with stream(seed, sample=sample):
+            assert torch.equal(got, two_sites(x))
+    assert counter.frame_count <= 2
+
+
+@pytest.mark.parametrize("name", ["auto", "reference"])
+def test_a_changed_rate_is_taken_up(name, seed):
+    def run(x, rate):
+        return ops.dropout(x, rate, training=True, site="a")
+
+    fast, _ = compiled(run)
+    kernels.use(name)
+    try:
+        for rate in (0.5, 0.1, 0.2, 0.3):
+            with stream(seed):
+                got = fast(torch.ones(4, 33), rate)
+            with stream(seed):
+                assert torch.equal(got, run(torch.ones(4, 33), rate))
+    finally:
+        kernels.use("auto")
 
 
 def test_gradients_equal_eager(seed, rng):

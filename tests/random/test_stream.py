@@ -168,6 +168,26 @@ def test_state_goes_through_a_checkpoint_mid_step(seed, tmp_path):
         assert torch.equal(drop(), rest[1])
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+@pytest.mark.parametrize("name", ["member", "sample"])
+def test_narrow_integers_give_the_masks_of_wide_ones(name, dtype, seed):
+    x = torch.ones(6, 50)
+    for value in (torch.tensor(5), torch.arange(6) * 20):
+        with stream(seed, **{name: value}):
+            wide = dk.ops.dropout(x, 0.5, training=True, site="a")
+        with stream(seed, **{name: value.to(dtype)}):
+            assert torch.equal(dk.ops.dropout(x, 0.5, training=True, site="a"), wide)
+
+
+@pytest.mark.parametrize("value", [torch.tensor(2.0), torch.tensor(True), torch.ones(3)])
+@pytest.mark.parametrize("name", ["member", "sample"])
+def test_members_and_samples_are_whole_numbers(name, value, seed):
+    with pytest.raises(
+        StreamError, match=f"{name} must be an int or a tensor of whole numbers, got a tensor of"
+    ):
+        stream(seed, **{name: value})
+
+
 def test_a_state_of_something_else_is_refused():
     with pytest.raises(StreamError, match=r"lacks \['occurrences', 'seed', 'unnamed'\]"):
         stream(0).load_state_dict({"step": 1})

@@ -38,7 +38,8 @@ def keep_mask(shape: Sequence[int], rate: float, key: Key, device: torch.device)
     Raises:
         StreamError: The stream has one ``sample`` or ``member`` a row, but for another number of rows.
     """
-    high, low = divmod(threshold(rate), 1 << 16)
+    drop = threshold(rate)
+    high, low = drop >> 16, drop & 0xFFFF  # divmod cannot be traced where a changed rate has become symbolic
     words, start = _placed(key, shape, device)
     bits = _bits(start, shape, PRIMARY, words, device)
     if low == 0:

@@ -39,12 +39,16 @@ class Stream:
         seed_words(seed)
         self.seed = seed
         self.rank = _check_word("rank", rank)
-        self.member = member if isinstance(member, torch.Tensor) else _check_word("member", member)
+        self.member = (
+            _wide("member", member) if isinstance(member, torch.Tensor) else _check_word("member", member)
+        )
         # apart, so that compiled code looks at a plain member's tensor in _traced and never at its value
-        self._member_tensor = member if isinstance(member, torch.Tensor) else None
+        self._member_tensor = self.member if isinstance(self.member, torch.Tensor) else None
         if not isinstance(sample, torch.Tensor) and (not isinstance(sample, int) or sample < 0):
             raise StreamError(f"sample must be an int of at least 0, got {sample!r}, or an int64 tensor")
-        self.sample = sample
+        self.sample = _wide("sample", sample) if isinstance(sample, torch.Tensor) else sample
+        # the same for a plain sample, except that 0 stays a constant: compiled masks are quicker from there
+        self._sample_traced = isinstance(sample, int) and sample != 0
         self._unnamed: int | Tensor = 0
         self._occurrences: dict[str, int | Tensor] = {}
         self._move_to(step)
@@ -96,7 +100,8 @@ class Stream:
             return Key(mask_words(self._base, self.member, words, occurrence), self.sample)
         member = self._traced[4] if self._member_tensor is None else self._member_tensor
         base = (self._traced[0], self._traced[1], self._traced[2], self._traced[3])
-        return Key(mask_words(base, member, words, occurrence), self.sample)
+        sample = self._traced[5] if self._sample_traced else self.sample
+        return Key(mask_words(base, member, words, occurrence), sample)
 
     def _move_to(self, step: int) -> None:
         if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < 2**63:
@@ -106,7 +111,8 @@ class Stream:
         # What compiled code reads: a new tensor of the same kind passes its guards, so nothing is recompiled,
         # and a backward pass that still holds the old one keeps the masks of its own step.
         member = self.member if isinstance(self.member, int) else 0
-        self._traced = torch.tensor([*self._base, member])
+        sample = self.sample if isinstance(self.sample, int) else 0
+        self._traced = torch.tensor([*self._base, member, sample])
         self._restart()
 
     def _restart(self) -> None:
@@ -139,6 +145,15 @@ def _check_word(name: str, value: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**32:
         raise StreamError(f"{name} must be an int in [0, 2**32), got {value!r}")
     return value
+
+
+def _wide(name: str, value: Tensor) -> Tensor:
+    # Words are mixed in 64 bits; in fewer they would wrap around without a sound.
+    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+        raise StreamError(
+            f"{name} must be an int or a tensor of whole numbers, got a tensor of {value.dtype}"
+        )
+    return value.to(torch.int64)
 
 
 def distributed_rank() -> int:
