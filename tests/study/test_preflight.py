@@ -73,7 +73,9 @@ HERE = "tests.study.factories"
         ({"model": {"name": f"{HERE}:narrow"}}, ["label"]),
         ({"model": {"name": "mpl"}}, ["did you mean 'mlp'"]),
         ({"model": {"name": f"{HERE}:net", "second": 3}}, ["second", "seconds"]),
-        ({"metric": "rmse"}, ["metric must be one of", "accuracy", "'rmse'"]),
+        ({"metric": "rmse"}, ["metric must be one of", "accuracy", "ece, error, macro"]),
+        ({"model": {"name": "__main__:net"}}, ["model: name = '__main__:net'", "into a module"]),
+        ({"data": {"name": "__main__:blobs"}}, ["data: name = '__main__:blobs'", "into a module"]),
         ({"train": {"augment": ["flip"]}}, ["augment"]),
         ({"plans": {"none": {"rules": []}, "odd": {"rules": [{"at": "conv"}]}}}, ["plans.odd", "conv"]),
         (

@@ -14,6 +14,7 @@ from torch.utils.data import Subset
 
 from dropkit import zoo
 from dropkit.core import ConfigError, InputError
+from dropkit.stats import LARGER_IS_BETTER
 from dropkit.study.config import StudyConfig
 from dropkit.study.grid import Candidate
 from dropkit.study.material import build, load, with_plan
@@ -52,6 +53,7 @@ def preflight(config: StudyConfig, candidates: Sequence[Candidate]) -> Facts:
     Raises:
         InputError: Something does not work; one line that says which part of the configuration is at fault.
     """
+    _refuse_main(config)
     first = {candidate.plan: candidate for candidate in reversed(candidates)}  # of a grid, one will do
     with one_thread():
         data = load(config, config.seeds[0])
@@ -59,6 +61,16 @@ def preflight(config: StudyConfig, candidates: Sequence[Candidate]) -> Facts:
         _trial(config, None, data, sizes)  # what fails here is no plan's fault
         seconds = [_trial(config, first[plan], data, sizes) for plan in config.plans]
     return Facts(data.task, sizes, data.class_names, sum(seconds) / len(seconds))
+
+
+def _refuse_main(config: StudyConfig) -> None:
+    """Refuse what runs could not find: their processes know nothing of the caller's script or notebook."""
+    for table, name in (("data", config.data.name), ("model", config.model.name)):
+        if name.startswith("__main__:"):
+            raise ConfigError(
+                f"{table}: name = {name!r} is known to this process alone, and every run has its own; put the factory "
+                "into a module beside your script or notebook"
+            )
 
 
 @contextmanager
@@ -94,7 +106,7 @@ def _trial(
     except Exception as error:
         raise _named(error, config, candidate) from error
     if found and not isinstance(found.get(config.metric), float):
-        known = ", ".join(sorted(name for name, value in found.items() if isinstance(value, float)))
+        known = ", ".join(sorted(name for name in found if name in LARGER_IS_BETTER))
         raise ConfigError(f"metric must be one of {known} for {data.task}, got {config.metric!r}")
     steps = settings.epochs * max(1, sizes[0] // settings.batch)
     looks = settings.epochs * (sizes[0] + sizes[1]) / len(look)
