@@ -42,6 +42,7 @@ def test_module_in_the_working_directory_is_found_without_shadowing(module):
             ConfigError,
             "importing .* raised RuntimeError: first$",
         ),
+        ("raise SystemExit(2)", "factory", ConfigError, "importing .* raised SystemExit: 2$"),
         ("def broken(:", "factory", ConfigError, "importing .* raised SyntaxError"),
         (
             "import not_a_module_at_all",
@@ -95,3 +96,6 @@ def test_a_factory_that_raises_is_named_with_its_error(module):
     assert isinstance(caught.value.__cause__, ValueError)
     with pytest.raises(InputError, match="raised KeyError; correct"):
         call_factory(f"{name}:g", offered={}, options={})
+    name = module("def leave(): raise SystemExit(3)")
+    with pytest.raises(InputError, match="raised SystemExit: 3; correct"):
+        call_factory(f"{name}:leave", offered={}, options={})

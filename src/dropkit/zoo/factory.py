@@ -63,7 +63,7 @@ def call_factory(reference: str, *, offered: Mapping[str, Any], options: Mapping
     passed = {key: value for key, value in offered.items() if key in accepted or any_name}
     try:
         return factory(**{**passed, **options})
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"factory {reference!r} raised {one_line(error)}; correct it and try again"
         ) from error
@@ -90,7 +90,7 @@ def _import(module: str, reference: str) -> Any:
         importlib.invalidate_caches()
     try:
         return importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that parses its arguments, for one, may exit
         if added:
             sys.path.remove(here)
         if (
