@@ -143,6 +143,22 @@ def test_a_candidate_that_lost_a_run_is_not_chosen_over_one_that_did_not(made):
     assert found.verdict == "helped"
 
 
+@pytest.mark.parametrize("status", ["failed", "missing"])
+def test_a_candidate_that_failed_leaves_the_choice_open(made, status):
+    levels = {"none": (0.3, 0.3), "hidden@0.3": (0.2, 0.2), "hidden@0.5": (0.1, 0.1)}
+    plans = {"none": {"rules": []}, "hidden": {"rules": [{"at": "hidden", "rate": [0.3, 0.5]}]}}
+    runs = made(levels)
+    assert answer(study(seeds=SEEDS, plans=plans), runs).verdict == "helped"
+    if status == "missing":
+        del runs["hidden@0.5", 3]
+    else:
+        runs["hidden@0.5", 3] = record("hidden@0.5", 3, val=0, test=0, status=status)
+    found = answer(study(seeds=SEEDS, plans=plans), runs)
+    assert found.plans["hidden"].chosen == "hidden@0.3"
+    assert found.plans["hidden"].verdict == found.verdict == "incomplete"
+    assert f"(hidden@0.5 at 1 of {SEEDS} seeds)" in found.sentence
+
+
 @pytest.mark.parametrize("plan", ["none", "hidden", "input"])
 @pytest.mark.parametrize("status", ["diverged", "failed", "missing"])
 def test_a_lost_run_makes_the_verdict_incomplete(made, plan, status):
@@ -187,6 +203,7 @@ def test_dropping_does_not_excuse_failure_and_needs_two_pairs(made):
     found = answer(three(drop_diverged=True), runs)
     assert (found.verdict, found.best) == ("incomplete", None)
     assert "too few seeds" in found.sentence
+    assert not any("verdict" in text for text in found.warnings)
 
 
 def test_a_metric_that_is_not_finite_counts_as_diverged(made):

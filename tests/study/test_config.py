@@ -6,7 +6,8 @@ import tomllib
 import pytest
 
 from dropkit.core import ConfigError
-from dropkit.study.config import StudyConfig, config_text, load_config
+from dropkit.study.config import StudyConfig, load_config
+from dropkit.study.text import config_text
 
 SMALL = {
     "schema": 1,

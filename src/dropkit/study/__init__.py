@@ -1,10 +1,12 @@
 """From a configuration to an answer: plans times seeds, paired, chosen on validation, judged on the test part."""
 
 from dropkit.study.analyse import analyse
-from dropkit.study.config import StudyConfig, config_text, load_config
+from dropkit.study.config import StudyConfig, load_config
 from dropkit.study.grid import Candidate, candidates
 from dropkit.study.progress import Observer, Silent
-from dropkit.study.study import StudyResult, Survey, default_workers, run_study, survey
+from dropkit.study.result import StudyResult, Survey
+from dropkit.study.study import default_workers, run_study, survey
+from dropkit.study.text import config_text
 
 __all__ = [
     "Candidate",

@@ -15,6 +15,7 @@ from dropkit.study.grid import Candidate
 from dropkit.study.preflight import Facts
 
 ALPHA = 0.05
+_Lost = Mapping[str, Mapping[str, Mapping[str, int]]]  # plan -> how -> candidate -> seeds
 _SAME = (  # fields that a row takes over from its comparison
     *("difference", "low", "high", "level", "p", "p_adjusted", "p_permutation", "min_p", "bca"),
     *("mde", "mde_low", "mde_high", "degenerate", "verdict", "sentence"),
@@ -31,8 +32,9 @@ def analyse(
 
     Validation chooses: first each plan's candidate, then the plan that leads. The test part only judges: every plan
     against the baseline, paired by seed, decided together by Holm's procedure. The study's verdict is that of the
-    plan that leads. It is "incomplete" while a run has failed or is missing, and where a plan's run diverged,
-    unless ``drop_diverged`` leaves that seed out on both sides.
+    plan that leads. It is "incomplete" while a run has failed or is missing, be it of a candidate that was not
+    chosen: it might be then. It also is where a chosen candidate's run diverged, unless ``drop_diverged`` leaves
+    that seed out on both sides.
 
     Args:
         config: The study.
@@ -45,7 +47,11 @@ def analyse(
         for name in config.plans
     }
     chosen = {name: choose(config, found) for name, found in plans.items()}
-    whole = {name: _is_whole(config, found) for name, found in chosen.items()}
+    lost = {name: _lost(plans[name], found) for name, found in chosen.items()}
+    whole = {
+        name: not found["failed"] and (config.drop_diverged or not found["diverged"])
+        for name, found in lost.items()
+    }
     compared = _compared(config, chosen, whole, facts)
     best = leader(
         config, {name: found for name, found in chosen.items() if name in (config.baseline, *compared)}
@@ -68,14 +74,22 @@ def analyse(
         resplit=config.resplit,
         test_train_ratio=facts.test_train_ratio if config.resplit else None,
         seeds=list(config.seeds),
-        sentence=compared[best].sentence if complete and best is not None else _incomplete(config, chosen),
-        warnings=_warnings(config, chosen, compared.get(best) if best else None),
+        sentence=compared[best].sentence if complete and best is not None else _incomplete(config, lost),
+        warnings=_warnings(config, lost, compared.get(best) if best else None),
         class_names=None if facts.class_names is None else list(facts.class_names),
     )
 
 
-def _is_whole(config: StudyConfig, found: Candidacy) -> bool:
-    return not found.failed and (config.drop_diverged or not found.diverged)
+def _lost(candidacies: Sequence[Candidacy], chosen: Candidacy) -> dict[str, Mapping[str, int]]:
+    """Return how many seeds each candidate that matters lost, by name: ``{"diverged": ..., "failed": ...}``.
+
+    A candidate that diverges has lost by its own doing, and matters only if it was chosen all the same. One that
+    failed may succeed when it is tried again, and be chosen then.
+    """
+    return {
+        "diverged": {chosen.candidate.name: len(chosen.diverged)} if chosen.diverged else {},
+        "failed": {found.candidate.name: len(found.failed) for found in candidacies if found.failed},
+    }
 
 
 def _compared(
@@ -152,36 +166,32 @@ def _candidate(found: Candidacy) -> CandidateResult:
     return CandidateResult(validation=fmean(values) if values else None, n=len(values))
 
 
-def _lost(config: StudyConfig, chosen: Mapping[str, Candidacy], how: Literal["diverged", "failed"]) -> str:
-    """Return which plans lost runs, ``hidden at 2 of 10 seeds``, or nothing."""
-    counts = {name: len(getattr(found, how)) for name, found in chosen.items()}
-    return ", ".join(
-        f"{name} at {count} of {len(config.seeds)} seeds" for name, count in counts.items() if count
-    )
+def _listed(config: StudyConfig, lost: _Lost, how: Literal["diverged", "failed"]) -> str:
+    """Return which candidates lost runs, ``hidden at 2 of 10 seeds``, or nothing."""
+    counts = {name: count for plan in lost.values() for name, count in plan[how].items()}
+    return ", ".join(f"{name} at {count} of {len(config.seeds)} seeds" for name, count in counts.items())
 
 
-def _incomplete(config: StudyConfig, chosen: Mapping[str, Candidacy]) -> str:
+def _incomplete(config: StudyConfig, lost: _Lost) -> str:
     reasons = []
-    if failed := _lost(config, chosen, "failed"):
+    if failed := _listed(config, lost, "failed"):
         reasons.append(
             f"runs failed or are missing ({failed}): the same command on the same folder tries them again"
         )
-    if diverged := _lost(config, chosen, "diverged"):
+    if diverged := _listed(config, lost, "diverged"):
         cure = (
             "too few seeds are left"
             if config.drop_diverged
-            else "lower the learning rate, or set drop_diverged = true"
+            else "in a new folder, lower the learning rate, or set drop_diverged = true"
         )
         reasons.append(f"runs diverged ({diverged}): {cure}")
     return f"Incomplete, no verdict: {'; '.join(reasons)}."
 
 
-def _warnings(
-    config: StudyConfig, chosen: Mapping[str, Candidacy], comparison: Comparison | None
-) -> list[str]:
+def _warnings(config: StudyConfig, lost: _Lost, comparison: Comparison | None) -> list[str]:
     warnings = [] if comparison is None else list(comparison.warnings)
-    diverged = _lost(config, chosen, "diverged")
-    if diverged and config.drop_diverged:
+    diverged = _listed(config, lost, "diverged")
+    if diverged and config.drop_diverged and comparison is not None:
         warnings.append(
             f"diverged runs were left out, with their partners ({diverged}): the verdict is for the others"
         )

@@ -2,86 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 from dropkit.core import ConfigError, InputError, PlanError, unknown_name
 from dropkit.records import check_plan_name
 from dropkit.stats import LARGER_IS_BETTER
+from dropkit.study import values
 
 if TYPE_CHECKING:
     from dropkit.train import TrainConfig
 
 BUILTIN = ("digits",)
-_LAST_SEED = 2**63 - 1
-
-
-def _bad(text: str) -> PydanticCustomError:
-    return PydanticCustomError("dropkit", "{text}", {"text": text})
-
-
-def _rates(value: Any) -> Any:
-    """Accept a rate, a non-empty list of different rates, or nothing."""
-    if value is None:
-        return None
-    rates = value if isinstance(value, list | tuple) else [value]
-    if not rates:
-        raise _bad("must hold at least one rate, got an empty list")
-    for rate in rates:
-        if isinstance(rate, bool) or not isinstance(rate, int | float):
-            raise _bad(f"must be a number in [0, 1] or a list of them, got {rate!r}")
-        if not 0.0 <= rate <= 1.0:
-            raise _bad(f"must be in [0, 1], got {rate!r}")
-    grid = tuple(float(rate) for rate in rates)
-    if len(set(grid)) < len(grid):
-        raise _bad(f"must hold different rates, got {list(grid)}")
-    return grid if isinstance(value, list | tuple) else grid[0]
-
-
-def _seeds(value: Any) -> Any:
-    """Accept a number of seeds (0, 1, 2, ...) or a list of different seeds; at least two either way."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not 2 <= value <= 100_000:
-            raise _bad(f"must be between 2 and 100000 (a comparison needs two), got {value}")
-        return tuple(range(value))
-    if not isinstance(value, list | tuple):
-        raise _bad(f"must be a whole number or a list of whole numbers, got {value!r}")
-    for seed in value:
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LAST_SEED:
-            raise _bad(f"must hold whole numbers from 0 to 2^63 - 1, got {seed!r}")
-    if len(set(value)) < len(value):
-        raise _bad("must hold different seeds, got one of them twice")
-    if len(value) < 2:
-        raise _bad(f"must hold at least two seeds (a comparison needs two), got {list(value)}")
-    return tuple(value)
-
-
-def _places(value: Any) -> Any:
-    """Accept one place of a model or a non-empty list of places."""
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, list | tuple) and value and all(isinstance(item, str) and item for item in value):
-        return tuple(value)
-    raise _bad(f"must be a name or a list of names, got {value!r}")
-
-
-def _places_or_none(value: Any) -> Any:
-    return () if isinstance(value, list | tuple) and not value else _places(value)
-
-
-def _size(value: Any) -> Any:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    raise _bad(f"must be a number of examples or a fraction, got {value!r}")
 
 
 class _Table(BaseModel):
@@ -93,27 +30,17 @@ class _Table(BaseModel):
     @classmethod
     def _known_keys(cls, value: Any) -> Any:
         if isinstance(value, Mapping) and cls.model_config.get("extra") != "allow":
-            refuse_unknown(value, [field.alias or name for name, field in cls.model_fields.items()])
+            values.refuse_unknown(value, [field.alias or name for name, field in cls.model_fields.items()])
         return value
-
-
-def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise for the first key of ``given`` that is not in ``known``, naming the nearest one that is."""
-    choices = sorted(known)
-    for key in given:
-        if key not in choices:
-            near = get_close_matches(str(key), choices, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(choices)}"
-            raise _bad(f"unknown key {key!r}; {hint}")
 
 
 class RuleConfig(_Table):
     """One rule of a plan, as :class:`dropkit.Rule`; a list as ``rate`` is a grid that validation chooses from."""
 
-    at: Annotated[str | tuple[str, ...], BeforeValidator(_places)]
+    at: Annotated[str | tuple[str, ...], BeforeValidator(values.places)]
     variant: str = "dropout"
-    rate: Annotated[float | tuple[float, ...] | None, BeforeValidator(_rates)] = None
-    except_: Annotated[str | tuple[str, ...], BeforeValidator(_places_or_none)] = ()
+    rate: Annotated[float | tuple[float, ...] | None, BeforeValidator(values.rates)] = None
+    except_: Annotated[str | tuple[str, ...], BeforeValidator(values.places_or_none)] = ()
     on: Literal["output", "input", "weight", "branch"] = "output"
     options: dict[str, Any] = {}
     override: bool = False
@@ -132,10 +59,10 @@ class DataConfig(_Table):
 
     name: str
     dir: str | None = None
-    val: Annotated[int | float | None, BeforeValidator(_size)] = None
-    test: Annotated[int | float | None, BeforeValidator(_size)] = None
-    subset: Annotated[int | float | None, BeforeValidator(_size)] = None
-    split_seed: int = Field(0, ge=0, le=_LAST_SEED)
+    val: Annotated[int | float | None, BeforeValidator(values.size)] = None
+    test: Annotated[int | float | None, BeforeValidator(values.size)] = None
+    subset: Annotated[int | float | None, BeforeValidator(values.size)] = None
+    split_seed: int = Field(0, ge=0, le=values.LAST_SEED)
     target: str | None = None
     task: Literal["classification", "regression"] | None = None
 
@@ -172,7 +99,7 @@ class StudyConfig(_Table):
 
     schema_: Literal[1] = Field(1, alias="schema")
     name: str = Field(min_length=1)
-    seeds: Annotated[tuple[int, ...], BeforeValidator(_seeds)]
+    seeds: Annotated[tuple[int, ...], BeforeValidator(values.seeds)]
     baseline: str
     metric: str
     resplit: bool = False
@@ -188,15 +115,15 @@ class StudyConfig(_Table):
             try:
                 check_plan_name(name)
             except PlanError as error:
-                raise _bad(f"plans.{name}: {error}") from None
+                raise values.bad(f"plans.{name}: {error}") from None
             if "@" in name:  # which marks the candidates of a grid
-                raise _bad(f"plans.{name}: a plan's name must not hold @, got {name!r}")
+                raise values.bad(f"plans.{name}: a plan's name must not hold @, got {name!r}")
         if self.baseline not in self.plans:
-            raise _bad(
+            raise values.bad(
                 f"baseline must name a plan ({', '.join(self.plans) or 'there is none'}), got {self.baseline!r}"
             )
         if len(self.plans) < 2:
-            raise _bad("plans must hold a plan to compare with the baseline, got the baseline alone")
+            raise values.bad("plans must hold a plan to compare with the baseline, got the baseline alone")
         return self
 
     def train_config(self) -> TrainConfig:
@@ -288,44 +215,3 @@ def _line(problem: Any) -> str:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def config_text(config: StudyConfig) -> str:
-    """Return ``config`` as TOML: one text for one meaning, whatever the order, comments and defaults it came with."""
-    given = config.model_dump(by_alias=True, exclude_defaults=True)
-    train, usual = config.train_config().to_dict(), type(config.train_config())().to_dict()
-    lines = [f"schema = {config.schema_}"]
-    lines += [f"{key} = {_toml(getattr(config, key))}" for key in ("name", "seeds", "baseline", "metric")]
-    lines += [f"{key} = {_toml(given[key])}" for key in ("resplit", "drop_diverged") if key in given]
-    changed = {key: value for key, value in train.items() if value != usual[key]}
-    for table, values in (("data", given["data"]), ("model", given["model"]), ("train", changed)):
-        lines += ["", f"[{table}]"]
-        lines += [f"{_key(key)} = {_toml(value)}" for key, value in values.items() if value is not None]
-    for name, plan in given["plans"].items():
-        rules = [f"    {_toml(rule)}," for rule in plan["rules"]]
-        lines += ["", f"[plans.{_key(name)}]", *(["rules = [", *rules, "]"] if rules else ["rules = []"])]
-    return "\n".join(lines) + "\n"
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
-
-
-def _toml(value: Any) -> str:
-    """Return ``value`` as a TOML value on one line."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else str(value)
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, str):
-        escaped = "".join(
-            f"\\u{ord(c):04x}" if c < " " or c == "\x7f" else "\\" + c if c in '"\\' else c for c in value
-        )
-        return f'"{escaped}"'
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items() if v is not None) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    raise ConfigError(f"a config holds text, numbers, true, false, lists and tables, got {value!r}")

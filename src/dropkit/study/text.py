@@ -1,0 +1,52 @@
+"""A configuration as text: one text for one meaning."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dropkit.core import ConfigError
+from dropkit.study.config import StudyConfig
+
+
+def config_text(config: StudyConfig) -> str:
+    """Return ``config`` as TOML: one text for one meaning, whatever the order, comments and defaults it came with."""
+    given = config.model_dump(by_alias=True, exclude_defaults=True)
+    train, usual = config.train_config().to_dict(), type(config.train_config())().to_dict()
+    lines = [f"schema = {config.schema_}"]
+    lines += [f"{key} = {_toml(getattr(config, key))}" for key in ("name", "seeds", "baseline", "metric")]
+    lines += [f"{key} = {_toml(given[key])}" for key in ("resplit", "drop_diverged") if key in given]
+    changed = {key: value for key, value in train.items() if value != usual[key]}
+    for table, values in (("data", given["data"]), ("model", given["model"]), ("train", changed)):
+        lines += ["", f"[{table}]"]
+        lines += [f"{_key(key)} = {_toml(value)}" for key, value in values.items() if value is not None]
+    for name, plan in given["plans"].items():
+        rules = [f"    {_toml(rule)}," for rule in plan["rules"]]
+        lines += ["", f"[plans.{_key(name)}]", *(["rules = [", *rules, "]"] if rules else ["rules = []"])]
+    return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
+def _toml(value: Any) -> str:
+    """Return ``value`` as a TOML value on one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        escaped = "".join(
+            f"\\u{ord(c):04x}" if c < " " or c == "\x7f" else "\\" + c if c in '"\\' else c for c in value
+        )
+        return f'"{escaped}"'
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items() if v is not None) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    raise ConfigError(f"a config holds text, numbers, true, false, lists and tables, got {value!r}")
