@@ -1,8 +1,11 @@
 """Compiled code draws the masks of eager code, and stepping on compiles nothing again."""
 
+import functools
+
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.utils.checkpoint import checkpoint
 
 from dropkit import ops
 from dropkit.ops import kernels
@@ -92,6 +95,40 @@ def test_a_changed_rate_is_taken_up(name, seed):
                 assert torch.equal(got, run(torch.ones(4, 33), rate))
     finally:
         kernels.use("auto")
+
+
+@pytest.mark.parametrize("fullgraph", [False, True])
+@pytest.mark.parametrize("outside", ["block", "region"])
+@pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor that is not a leaf"
+)  # the tracer's own access
+def test_checkpointing_gives_the_masks_of_eager_code_or_is_refused(outside, fullgraph, seed, rng):
+    x = torch.randn(4, 33, generator=rng)
+
+    def block(x):
+        return torch.tanh(two_sites(torch.sin(x)))
+
+    def gradient(function):
+        leaf = x.clone().requires_grad_()
+        with stream(seed) as s:
+            y = function(leaf).sum()
+            s.advance()
+            y.backward()
+        return leaf.grad
+
+    plain = gradient(block)
+    if outside == "block":
+        fast = torch.compile(block, fullgraph=fullgraph, backend="aot_eager")
+        checked = functools.partial(checkpoint, fast, use_reentrant=False)
+    else:
+        region = functools.partial(checkpoint, block, use_reentrant=False)
+        checked = torch.compile(region, fullgraph=fullgraph, backend="aot_eager")
+    if fullgraph:
+        with pytest.raises(torch._dynamo.exc.Unsupported):
+            gradient(checked)
+    else:
+        assert torch.equal(gradient(checked), plain)
+        assert torch.equal(gradient(checked), plain)
 
 
 def test_gradients_equal_eager(seed, rng):

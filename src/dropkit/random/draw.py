@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from dropkit.core import StreamError
 from dropkit.random.key import Key, draw_words
-from dropkit.random.recompute import region
+from dropkit.random.recompute import region, traced_inside
 from dropkit.random.stream import distributed_rank, ever_entered, innermost
 
 
@@ -27,6 +27,12 @@ def next_key(site: str | None, generator: torch.Generator | None, device: torch.
             region whose forward could be replayed.
     """
     if torch.compiler.is_compiling():
+        if generator is None and innermost() is not None and traced_inside():
+            # The recomputation would go on counting. Without fullgraph this makes the frame run in eager mode.
+            raise StreamError(
+                "compiled code cannot repeat the masks of a stream for a checkpointed region around it; compile what "
+                "calls torch.utils.checkpoint, not what it calls"
+            )
         return _fresh_key(site, generator, device)
     here = region()
     if here.replayed is not None:

@@ -96,6 +96,16 @@ def region() -> Region:
     return Region(tapes, task != -1 or again is not None, getattr(again, _TAPE, None))
 
 
+def traced_inside() -> bool:
+    """Whether the code being compiled was called inside a checkpointed region. Seen while tracing, and only then."""
+    owners, again = _around()
+    return bool(owners) or again is not None
+
+
+# As torch.compiler.assume_constant_result does, which would import the compiler, a second at start-up.
+traced_inside._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 def _around() -> tuple[list[Any], Any]:
     """Return what the stack tells: owners of the regions entered, innermost first, and that of the one run again."""
     owners: list[Any] = []
