@@ -29,7 +29,7 @@ class Standing:
             shared = [s for s in seeds if {(baseline, s), (candidate.name, s)} <= self._values.keys()]
             if candidate.name != baseline and shared:
                 gain = fmean(self._values[candidate.name, s] - self._values[baseline, s] for s in shared)
-                parts.append(f"{candidate.name} {gain:+.4g} ({len(shared)} seeds)")
+                parts.append(f"{candidate.name} {gain:+.4g} ({len(shared)} seed{'s' * (len(shared) > 1)})")
         return (
             f"so far, {self._config.metric} on validation against {baseline}: {', '.join(parts)}"
             if parts
