@@ -208,6 +208,16 @@ def test_a_degenerate_comparison_has_an_open_interval(tmp_path, rendered):
     assert "differences" in ids(rendered(folder))
 
 
+def test_where_the_sign_flip_test_does_not_apply_its_least_value_is_left_out(tmp_path, rendered):
+    folder = Fake(**SMALL).write(tmp_path)
+    assert "(≥ 0.25)" in rendered(folder).text
+    results = read_results(folder)
+    for row in results.plans.values():
+        row.p_permutation = None  # as for overlapping splits
+    write_json(results_path(folder), results)
+    assert "(≥" not in rendered(folder).text
+
+
 def test_the_page_rests_on_the_records_alone(finished, study):
     before = (finished / "report.html").read_bytes()
     (study / "report.html").unlink()

@@ -1,6 +1,7 @@
 import pytest
 
 from dropkit.records import read_results, results_path, write_json
+from dropkit.report.page import page
 from dropkit.report.study import load
 from dropkit.report.verdict import alarms, headline, scope, sentence, warnings
 from tests.report.fake import Fake
@@ -21,6 +22,19 @@ def test_a_verdict_is_told_with_its_means(tmp_path):
     assert warnings(study) == []
     assert "on this one split of the data and this test set" in scope(study)
     assert "Holm" not in scope(study)
+
+
+def test_the_means_told_are_those_compared_where_seeds_were_dropped(tmp_path):
+    study = made(tmp_path)
+    results = read_results(study.folder)
+    row, base = results.plans["hidden"], results.plans["none"]
+    row.seeds, row.values, row.n, row.mean = row.seeds[1:], row.values[1:], 5, sum(row.values[1:]) / 5
+    write_json(results_path(study.folder), results)
+    study = load(study.folder)
+    paired = f"{100 * sum(base.values[1:]) / 5:.2f} %"
+    assert f"test error {paired} → {100 * row.mean:.2f} %" in headline(study)
+    assert f"{paired}</b>" in page(study)
+    assert paired != f"{100 * base.mean:.2f} %"
 
 
 def test_the_other_verdicts(tmp_path):

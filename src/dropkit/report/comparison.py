@@ -73,7 +73,8 @@ def _cells(study: Study, plan: str) -> dict[str, str]:
     """Return the cells of a plan's row by the heads of their columns."""
     metric, found = study.metric, study.row(plan)
     unit, share = n.change_unit(metric), " (%)" if n.is_share(metric) else ""
-    least = f" (≥ {n.probability(found.min_p)})" if found.min_p is not None else ""
+    known = None not in (found.p_permutation, found.min_p)  # it does not apply where splits overlap
+    least = f" (≥ {n.probability(found.min_p)})" if known else ""
     return {
         "verdict": "baseline" if plan == study.results.baseline else found.verdict or n.NOTHING,
         f"test {n.label(metric)}{share}": n.value(metric, found.mean, unit=False),

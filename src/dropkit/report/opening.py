@@ -45,9 +45,13 @@ def tiles(study: Study) -> Html | None:
     plan = results.best
     if plan is None or results.verdict == "incomplete":
         return None
-    best, base = study.row(plan), study.row(results.baseline)
+    best, base = study.row(plan), study.baseline_mean(plan)
     cells: list[tuple[str, str, str]] = [
-        (f"test {n.label(metric)}, {results.baseline}", n.value(metric, base.mean), "mean over the seeds"),
+        (
+            f"test {n.label(metric)}, {results.baseline}",
+            n.value(metric, base),
+            "mean over the seeds",
+        ),
         (f"test {n.label(metric)}, {best.chosen or plan}", n.value(metric, best.mean), "mean over the seeds"),
     ]
     if best.difference is not None:

@@ -85,6 +85,15 @@ class Study:
         """Return the plan's row of the results."""
         return self.results.plans[plan]
 
+    def baseline_mean(self, plan: str) -> float | None:
+        """Return the baseline's mean over the seeds at which ``plan`` is compared with it."""
+        base, seeds = self.row(self.results.baseline), self.row(plan).seeds
+        if base.values is None or base.seeds is None or seeds is None:
+            return base.mean
+        return mean(
+            [x for at, x in zip(base.seeds, base.values, strict=True) if at in seeds and x is not None]
+        )
+
     def runs_of(self, plan: str) -> list[RunRecord]:
         """Return the runs that stand for ``plan``, those of its chosen candidate, by seed."""
         name = self.row(plan).chosen or plan

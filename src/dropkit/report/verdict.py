@@ -17,7 +17,8 @@ def headline(study: Study) -> str:
         return f"Not finished: {done} runs are there"
     if results.verdict == "incomplete" or results.best is None:
         return "Incomplete: no verdict"
-    means = [value(study.metric, study.row(plan).mean) for plan in (results.baseline, results.best)]
+    pair = (study.baseline_mean(results.best), study.row(results.best).mean)
+    means = [value(study.metric, found) for found in pair]
     numbers = f"test {label(study.metric)} {means[0]} → {means[1]}"
     if results.verdict == "no difference":
         return f"{results.best}: no difference found, {numbers}"
