@@ -101,7 +101,10 @@ def test_a_changed_rate_is_taken_up(name, seed):
 @pytest.mark.parametrize("outside", ["block", "region"])
 @pytest.mark.filterwarnings(
     "ignore:The .grad attribute of a Tensor that is not a leaf"
-)  # the tracer's own access
+)  # the tracer's own doing
+@pytest.mark.filterwarnings(
+    "ignore:Dynamo does not know how to trace the builtin"
+)  # and what it says of a graph break
 def test_checkpointing_gives_the_masks_of_eager_code_or_is_refused(outside, fullgraph, seed, rng):
     x = torch.randn(4, 33, generator=rng)
 
