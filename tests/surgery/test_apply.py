@@ -287,6 +287,20 @@ def test_nothing_is_refused_where_nothing_acts():
         assert holder(plain)["out"] is plain
 
 
+class Masked(nn.Module):
+    def forward(self, x, mask):
+        return x, mask
+
+
+@pytest.mark.parametrize("mask", [torch.ones(100), torch.ones(100, dtype=torch.bool)])
+def test_the_first_input_is_that_of_the_signature_however_keywords_are_ordered(mask):
+    model = Masked()
+    with planned(model, "input", None).apply(model):
+        x, kept = model(mask=mask, x=torch.ones(100))
+    assert (x == 0).any()
+    assert torch.equal(kept, mask)
+
+
 def test_inputs_given_by_keyword_are_dropped():
     model, x = Keywords(), torch.ones(ROW)
     for at, on in [("input", "output"), ("inner", "input")]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,12 +150,19 @@ def _attach(plan: Plan, tree: Tree) -> None:
         elif site.on == "output":
             module.register_forward_hook(OutputHook(plan, site))
         else:
-            module.register_forward_pre_hook(InputHook(plan, site), with_kwargs=True)
+            module.register_forward_pre_hook(InputHook(plan, site, _parameters(module)), with_kwargs=True)
     if calls:
         # Modules that call activations without being sites still bound the count of their callers.
         for name in dict.fromkeys((*calls, *plan.callers)):
             if name in tree.modules and name not in tree.scripted:
                 _stand_in(tree.modules[name]).add(plan, calls.get(name, {}))
+
+
+def _parameters(module: nn.Module) -> tuple[str, ...]:
+    try:
+        return tuple(inspect.signature(module.forward).parameters)
+    except (TypeError, ValueError):  # a forward that tells nothing: the order of the call will do
+        return ()
 
 
 def _stand_in(module: nn.Module) -> CallForward:

@@ -88,12 +88,29 @@ class OutputHook(Drop):
 
 
 class InputHook(Drop):
-    """A forward pre-hook, with keyword arguments."""
+    """A forward pre-hook, with keyword arguments.
+
+    Args:
+        plan: The plan it belongs to.
+        site: Its site.
+        names: Parameters of the module's forward in order, by which keyword arguments are taken however a call
+            orders them.
+    """
+
+    def __init__(self, plan: Plan, site: Site, names: tuple[str, ...]) -> None:
+        super().__init__(plan, site)
+        self._names = names
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
         """Return what the module's arguments are replaced by, None for nothing."""
         acts = module.training or self.acts_in_eval
-        return self.arguments(args, kwargs, module.training) if acts else None
+        return self.arguments(args, self._ordered(kwargs), module.training) if acts else None
+
+    def _ordered(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if len(kwargs) < 2:
+            return kwargs
+        named = {name: kwargs[name] for name in self._names if name in kwargs}
+        return {**named, **kwargs}
 
 
 def call(
