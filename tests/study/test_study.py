@@ -177,6 +177,12 @@ def test_a_survey_counts_and_writes_nothing(finished, tmp_path):
     assert not (tmp_path / "fresh").exists()
     with pytest.raises(FolderError, match="another config"):
         survey(study(), out=folder)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").touch()
+    with pytest.raises(FolderError, match=r"holds no study \(thesis.txt\)"):
+        survey(tables, out=tmp_path / "full")
+    with pytest.raises(FolderError, match="a file"):
+        survey(tables, out=tmp_path / "full" / "thesis.txt")
 
 
 def test_nothing_is_written_where_the_preflight_fails(tmp_path):

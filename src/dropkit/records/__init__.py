@@ -1,6 +1,6 @@
 """The versioned schema of a study on disk, and reading and writing it without half-written files."""
 
-from dropkit.records.folder import config_sha256, current_versions, open_folder
+from dropkit.records.folder import check_folder, config_sha256, current_versions, open_folder
 from dropkit.records.lock import lock
 from dropkit.records.models import (
     SCHEMA,
@@ -38,6 +38,7 @@ __all__ = [
     "Timing",
     "VarianceRatioResult",
     "canonical_json",
+    "check_folder",
     "check_plan_name",
     "config_sha256",
     "current_versions",

@@ -58,13 +58,13 @@ def open_folder(
             not a folder, or cannot be written.
     """
     path = Path(folder)
-    _check(path, config_text)
+    check_folder(path, config_text)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FolderError(f"cannot make folder {path}: {error.strerror}; {_OTHER}") from error
     with nullcontext() if holds_lock(path) else lock(path):
-        info = _check(path, config_text)  # again: another study may have been faster
+        info = check_folder(path, config_text)  # again: another study may have been faster
         _sweep(path)
         if not (path / "config.toml").exists():
             write_bytes(path / "config.toml", config_text.encode("utf-8"))
@@ -75,8 +75,13 @@ def open_folder(
         return info
 
 
-def _check(path: Path, config_text: str) -> StudyInfo | None:
-    """Return the study that ``path`` already is, None where one may begin; raise ``FolderError`` otherwise."""
+def check_folder(folder: str | os.PathLike[str], config_text: str) -> StudyInfo | None:
+    """Return the study that ``folder`` already is, None where one may begin; nothing is written.
+
+    Raises:
+        FolderError: It belongs to another configuration, is not empty and no study, or is not a folder.
+    """
+    path = Path(folder)
     try:
         entries = {entry.name for entry in path.iterdir()}
     except FileNotFoundError:

@@ -14,14 +14,8 @@ from dropkit.study.text import config_text
 
 
 def check_folder(folder: Path, config: StudyConfig) -> None:
-    """Refuse another study's folder before the preflight takes its time; ``records`` looks closer when it opens it."""
-    if not (folder / "study.json").exists():
-        return
-    if records.read_study(folder).config_sha256 != records.config_sha256(config_text(config)):
-        raise FolderError(
-            f"{folder} belongs to a study with another config ({folder / 'config.toml'}); choose another --out, or "
-            "use the config it began with"
-        )
+    """Refuse a folder that the study cannot have, before the preflight takes its time; nothing is written."""
+    records.check_folder(folder, config_text(config))
 
 
 def runs_done(
