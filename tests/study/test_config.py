@@ -128,6 +128,11 @@ def test_all_faults_are_named_at_once():
         load_config(tables)
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "marked.toml").write_text(config_text(load_config(SMALL)), "utf-8-sig")
+    assert load_config(tmp_path / "marked.toml") == load_config(SMALL)
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.toml: no such file"):
         load_config(tmp_path / "nowhere.toml")

@@ -168,7 +168,9 @@ def load_config(source: StudyConfig | Mapping[str, Any] | str | Path | None) -> 
         path = Path(source)
         label = f"config {path}"
         try:
-            text = path.read_text("utf-8")
+            text = path.read_text(
+                "utf-8-sig"
+            )  # some editors begin a file with a mark that TOML does not know
         except FileNotFoundError:
             raise ConfigError(
                 f"{label}: no such file; give a TOML file, or nothing for the built-in study"
