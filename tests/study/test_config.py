@@ -8,6 +8,7 @@ import pytest
 from dropkit.core import ConfigError
 from dropkit.study.config import StudyConfig, load_config
 from dropkit.study.text import config_text
+from dropkit.train import TrainConfig
 
 SMALL = {
     "schema": 1,
@@ -130,7 +131,7 @@ def test_all_faults_are_named_at_once():
 
 def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
     (tmp_path / "marked.toml").write_text(config_text(load_config(SMALL)), "utf-8-sig")
-    assert load_config(tmp_path / "marked.toml") == load_config(SMALL)
+    assert config_text(load_config(tmp_path / "marked.toml")) == config_text(load_config(SMALL))
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):
@@ -185,3 +186,15 @@ def test_a_configuration_cannot_be_changed():
     assert isinstance(config, StudyConfig)
     with pytest.raises(ValueError, match="frozen"):
         config.metric = "nll"
+
+
+def test_the_text_states_defaults_too_and_a_rate_of_zero():
+    tables = {**SMALL, "plans": {"none": {"rules": []}, "zero": {"rules": [{"at": "hidden", "rate": 0.0}]}}}
+    text = config_text(load_config({**tables, "train": {}}))
+    stated = tomllib.loads(text)
+    assert stated["train"]["optimizer"] == "sgd"
+    assert stated["train"]["epochs"] == TrainConfig().epochs
+    assert (stated["resplit"], stated["data"]["split_seed"]) == (False, 0)
+    assert stated["plans"]["zero"]["rules"] == [
+        {"at": "hidden", "variant": "dropout", "rate": 0.0, "on": "output"}
+    ]

@@ -12,20 +12,26 @@ from dropkit.study.config import StudyConfig
 
 
 def config_text(config: StudyConfig) -> str:
-    """Return ``config`` as TOML: one text for one meaning, whatever the order, comments and defaults it came with."""
-    given = config.model_dump(by_alias=True, exclude_defaults=True)
-    train, usual = config.train_config().to_dict(), type(config.train_config())().to_dict()
-    lines = [f"schema = {config.schema_}"]
-    lines += [f"{key} = {_toml(getattr(config, key))}" for key in ("name", "seeds", "baseline", "metric")]
-    lines += [f"{key} = {_toml(given[key])}" for key in ("resplit", "drop_diverged") if key in given]
-    changed = {key: value for key, value in train.items() if value != usual[key]}
-    for table, values in (("data", given["data"]), ("model", given["model"]), ("train", changed)):
+    """Return ``config`` as TOML: one text for one meaning, whatever the order, comments and defaults it came with.
+
+    Values left to their defaults are written out, so that the text says all there is to say, and means the same
+    after a default has changed.
+    """
+    given = config.model_dump(by_alias=True)
+    lines = [f"{key} = {_toml(value)}" for key, value in given.items() if not isinstance(value, dict)]
+    given["train"] = config.train_config().to_dict()
+    for table, values in ((table, given[table]) for table in ("data", "model", "train")):
         lines += ["", f"[{table}]"]
         lines += [f"{_key(key)} = {_toml(value)}" for key, value in values.items() if value is not None]
     for name, plan in given["plans"].items():
-        rules = [f"    {_toml(rule)}," for rule in plan["rules"]]
+        rules = [f"    {_toml(_present(rule))}," for rule in plan["rules"]]
         lines += ["", f"[plans.{_key(name)}]", *(["rules = [", *rules, "]"] if rules else ["rules = []"])]
     return "\n".join(lines) + "\n"
+
+
+def _present(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the exceptions and options that a rule does not have: they would only clutter it."""
+    return {key: value for key, value in rule.items() if value or key in ("at", "variant", "rate", "on")}
 
 
 def _key(name: str) -> str:
