@@ -52,7 +52,7 @@ def test_the_name_of_a_metric_says_which_way_is_better(dropkit, table, column, v
 def test_rows_are_paired_by_seed(dropkit, table):
     plain = table("plain.csv", "seed,error,nll", *(f"{i},{v},9" for i, v in enumerate(PLAIN)))
     rows = [f"{v},{i},1" for i, v in enumerate(BETTER)]
-    mixed = table("mixed.csv", "error,seed,nll", *reversed(rows))
+    mixed = table("mixed.csv", "error,Seed,nll", *reversed(rows))
     found = json.loads(dropkit("compare", plain, mixed, "--column", "error", "--json").out)
     expected = stats.compare(PLAIN, BETTER, names=("plain", "mixed"), metric="error")
     assert found == expected.to_dict()

@@ -18,7 +18,7 @@ def test_a_rate_out_of_range_is_named(rate):
     assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize("rate", ["half", None, [0.5]])
+@pytest.mark.parametrize("rate", ["half", "0.5", True, None, [0.5]])
 def test_something_else_than_a_number_is_refused_under_its_name(rate):
     with pytest.raises(RateError, match=r"keep must be a number in \[0, 1\], got"):
         check_rate(rate, "keep")

@@ -57,7 +57,7 @@ def _read(path: Path) -> dict[str, list[str]]:
     if all(_is_number(cell) for cell in lines[0]):
         heads, rows = [str(i + 1) for i in range(len(lines[0]))], lines
     else:
-        heads, rows = lines[0], lines[1:]
+        heads, rows = ["seed" if head.lower() == "seed" else head for head in lines[0]], lines[1:]
     if len(set(heads)) < len(heads):
         raise DataError(f"{path}: two columns have the same name; rename one")
     for number, row in enumerate(rows, start=1):
