@@ -20,21 +20,16 @@ template <> struct Wide<Half> {
 };
 
 template <int form, class V>
-inline __attribute__((always_inline)) V combine(Mask keep, const V* operand, const V& s, const V& t, const V& u,
-                                                const V& zero) {
+inline __attribute__((always_inline)) V combine(Mask keep, const V* operand, const V& s, const V& t, const V& u) {
   if constexpr (form == SELECT) return kept_product(keep, operand[0], s);
   if constexpr (form == AFFINE) return choose(keep, operand[0] * s + t, u);
-  if constexpr (form == RELU) return kept_product(keep, choose(at_most_zero(operand[0]), zero, operand[0]), s);
-  if constexpr (form == RELU_GRAD) return choose(at_most_zero(operand[1]), zero, operand[0] * s);
-  if constexpr (form == ADD) return kept_product(keep, operand[0], s) + operand[1];
-  if constexpr (form == BIAS_ADD) return kept_product(keep, operand[0] + operand[2], s) + operand[1];
 }
 
 template <int form, class T> void apply(const Run& run) {
   using V = typename Wide<T>::type;
   constexpr int operands = OPERANDS[form];
-  V s, t, u, zero;
-  fill(s, run.constants.s), fill(t, run.constants.t), fill(u, run.constants.u), fill(zero, 0.0);
+  V s, t, u;
+  fill(s, run.constants.s), fill(t, run.constants.t), fill(u, run.constants.u);
   const uint16_t* bits = reinterpret_cast<const uint16_t*>(run.bits);
   T* out = static_cast<T*>(run.out);
   int64_t i = 0;
@@ -42,7 +37,7 @@ template <int form, class T> void apply(const Run& run) {
     V operand[operands];
 #pragma GCC unroll 3
     for (int k = 0; k < operands; ++k) load(static_cast<const T*>(run.operand[k]) + i, operand[k]);
-    store(out + i, combine<form>(form == RELU_GRAD ? Mask{} : mask_at(bits + i / 16), operand, s, t, u, zero));
+    store(out + i, combine<form>(mask_at(bits + i / 16), operand, s, t, u));
   }
   if (i == run.count) return;
   // Fewer than 16 are left: through a small buffer, so that nothing outside the tensors is touched.
@@ -53,7 +48,7 @@ template <int form, class T> void apply(const Run& run) {
     __builtin_memcpy(buffer[k], static_cast<const T*>(run.operand[k]) + i, bytes);
     load(buffer[k], operand[k]);
   }
-  store(buffer[0], combine<form>(form == RELU_GRAD ? Mask{} : mask_at(bits + i / 16), operand, s, t, u, zero));
+  store(buffer[0], combine<form>(mask_at(bits + i / 16), operand, s, t, u));
   __builtin_memcpy(out + i, buffer[0], bytes);
 }
 
@@ -64,8 +59,8 @@ constexpr size_t AHEAD = 2048; // bytes
 template <int form, class T> void fused(const Key& key, uint64_t start, uint32_t threshold, const Run& run) {
   using V = typename Wide<T>::type;
   constexpr int operands = OPERANDS[form];
-  V s, t, u, zero;
-  fill(s, run.constants.s), fill(t, run.constants.t), fill(u, run.constants.u), fill(zero, 0.0);
+  V s, t, u;
+  fill(s, run.constants.s), fill(t, run.constants.t), fill(u, run.constants.u);
   const Threshold limit(threshold);
   const uint64_t first = start / GROUP, last = first + static_cast<uint64_t>(run.count) / GROUP;
   for (uint64_t group = first; group < last;) {
@@ -85,7 +80,7 @@ template <int form, class T> void fused(const Key& key, uint64_t start, uint32_t
       for (int64_t i = 0; i < GROUP; i += 16) {
         V operand[operands];
         for (int k = 0; k < operands; ++k) load(static_cast<const T*>(run.operand[k]) + base + i, operand[k]);
-        store(static_cast<T*>(run.out) + base + i, combine<form>(mask_at(bits + i / 16), operand, s, t, u, zero));
+        store(static_cast<T*>(run.out) + base + i, combine<form>(mask_at(bits + i / 16), operand, s, t, u));
       }
     }
   }
@@ -126,9 +121,7 @@ void gaussian(const Key& key, uint64_t start, int64_t count, double deviation, i
 
 #define DROPKIT_DTYPES(function, form) \
   {function<form, float>, function<form, double>, function<form, Bfloat16>, function<form, Half>}
-#define DROPKIT_APPLY                                                                              \
-  {DROPKIT_DTYPES(apply, SELECT), DROPKIT_DTYPES(apply, AFFINE), DROPKIT_DTYPES(apply, RELU),      \
-   DROPKIT_DTYPES(apply, RELU_GRAD), DROPKIT_DTYPES(apply, ADD), DROPKIT_DTYPES(apply, BIAS_ADD)}
-#define DROPKIT_FUSED                                                                         \
-  {DROPKIT_DTYPES(fused, SELECT), DROPKIT_DTYPES(fused, AFFINE), DROPKIT_DTYPES(fused, RELU), \
-   {},                            DROPKIT_DTYPES(fused, ADD),    DROPKIT_DTYPES(fused, BIAS_ADD)}
+#define DROPKIT_APPLY \
+  {DROPKIT_DTYPES(apply, SELECT), DROPKIT_DTYPES(apply, AFFINE)}
+#define DROPKIT_FUSED \
+  {DROPKIT_DTYPES(fused, SELECT), DROPKIT_DTYPES(fused, AFFINE)}

@@ -38,7 +38,7 @@ void run_dense(const Call& call, const Key& key, uint64_t start, const void* con
     uint64_t bits[CHUNK_WORDS];
     for (; i < stop; i += CHUNK) {
       const int64_t length = std::min(CHUNK, stop - i);
-      if (call.form != RELU_GRAD) k.keep_bits(key, start + static_cast<uint64_t>(i), length, call.threshold, bits);
+      k.keep_bits(key, start + static_cast<uint64_t>(i), length, call.threshold, bits);
       apply(part(i, length, bits));
     }
   });

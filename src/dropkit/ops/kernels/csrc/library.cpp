@@ -115,25 +115,6 @@ Tensor affine(const Tensor& x, const KeyLike& key, int64_t threshold, double sca
               const Shape& shape) {
   return run(call(AFFINE, x, threshold, scale, shift, dropped), mask_source(key, shape), {&x});
 }
-template <class KeyLike>
-Tensor relu_select(const Tensor& x, const KeyLike& key, int64_t threshold, double scale, const Shape& shape) {
-  return run(call(RELU, x, threshold, scale), mask_source(key, shape), {&x});
-}
-template <class KeyLike>
-Tensor select_add(const Tensor& x, const Tensor& other, const KeyLike& key, int64_t threshold, double scale,
-                  const Shape& shape) {
-  return run(call(ADD, x, threshold, scale), mask_source(key, shape), {&x, &other});
-}
-template <class KeyLike>
-Tensor bias_select_add(const Tensor& x, const Tensor& bias, const Tensor& other, const KeyLike& key,
-                       int64_t threshold, double scale, const Shape& shape) {
-  return run(call(BIAS_ADD, x, threshold, scale), mask_source(key, shape), {&x, &other, &bias});
-}
-
-Tensor relu_select_backward(const Tensor& grad, const Tensor& output, double scale) {
-  const Shape none(grad.dim(), 1);
-  return run(call(RELU_GRAD, grad, 1, scale), mask_source(Shape{0, 0, 0, 0, 0}, none), {&grad, &output});
-}
 
 } // namespace
 
@@ -142,13 +123,6 @@ STABLE_TORCH_LIBRARY(dropkit_native, m) {
   m.def("select.words(Tensor x, int[] key, int threshold, float scale, int[] mask) -> Tensor");
   m.def("affine(Tensor x, Tensor key, int threshold, float scale, float shift, float dropped, int[] mask) -> Tensor");
   m.def("affine.words(Tensor x, int[] key, int threshold, float scale, float shift, float dropped, int[] mask) -> Tensor");
-  m.def("relu_select(Tensor x, Tensor key, int threshold, float scale, int[] mask) -> Tensor");
-  m.def("relu_select.words(Tensor x, int[] key, int threshold, float scale, int[] mask) -> Tensor");
-  m.def("relu_select_backward(Tensor grad, Tensor output, float scale) -> Tensor");
-  m.def("select_add(Tensor x, Tensor other, Tensor key, int threshold, float scale, int[] mask) -> Tensor");
-  m.def("select_add.words(Tensor x, Tensor other, int[] key, int threshold, float scale, int[] mask) -> Tensor");
-  m.def("bias_select_add(Tensor x, Tensor bias, Tensor other, Tensor key, int threshold, float scale, int[] mask) -> Tensor");
-  m.def("bias_select_add.words(Tensor x, Tensor bias, Tensor other, int[] key, int threshold, float scale, int[] mask) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(dropkit_native, CPU, m) {
@@ -156,13 +130,6 @@ STABLE_TORCH_LIBRARY_IMPL(dropkit_native, CPU, m) {
   m.impl("select.words", TORCH_BOX(&select<Shape>));
   m.impl("affine", TORCH_BOX(&affine<Tensor>));
   m.impl("affine.words", TORCH_BOX(&affine<Shape>));
-  m.impl("relu_select", TORCH_BOX(&relu_select<Tensor>));
-  m.impl("relu_select.words", TORCH_BOX(&relu_select<Shape>));
-  m.impl("relu_select_backward", TORCH_BOX(&relu_select_backward));
-  m.impl("select_add", TORCH_BOX(&select_add<Tensor>));
-  m.impl("select_add.words", TORCH_BOX(&select_add<Shape>));
-  m.impl("bias_select_add", TORCH_BOX(&bias_select_add<Tensor>));
-  m.impl("bias_select_add.words", TORCH_BOX(&bias_select_add<Shape>));
 }
 
 } // namespace dropkit
