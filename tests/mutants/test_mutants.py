@@ -33,7 +33,7 @@ MUTANTS = [
     ("ops/dropout.py", "x * (1.0 - rate)", "x", "ops/test_dropout.py"),
     ("ops/dropout.py", 'if scaling == "train" else 1.0', "", "ops/test_dropout.py"),
     ("ops/spatial_dropout.py", "(*x.shape[:2], *[1]", "(1, x.shape[1], *[1]", "ops/test_spatial_dropout.py"),
-    ("ops/drop_path.py", "(x.shape[0], *[1] * (x.ndim - 1))", "x.shape", "ops/test_drop_path.py"),
+    ("ops/paths/drop_path.py", "(x.shape[0], *[1] * (x.ndim - 1))", "x.shape", "ops/paths/test_drop_path.py"),
     (
         "ops/gaussian_dropout.py",
         "math.sqrt(rate / (1.0 - rate))",
@@ -42,7 +42,7 @@ MUTANTS = [
     ),
     ("ops/alpha_dropout.py", "b = -a * rate * SATURATION", "b = 0.0", "ops/test_alpha_dropout.py"),
     ("nn/module.py", "self._rate = check_rate(value)", "self._rate = value", "nn/test_contract.py"),
-    ("nn/drop_path.py", "site=self.site", "site=None", "nn/test_contract.py"),
+    ("nn/paths/drop_path.py", "site=self.site", "site=None", "nn/test_contract.py"),
 ]
 
 
