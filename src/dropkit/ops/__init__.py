@@ -1,10 +1,8 @@
 """Stateless differentiable functions: ``op(x, rate, *, training, generator=None, site=None)``."""
 
-from dropkit.ops.alpha_dropout import alpha_dropout
-from dropkit.ops.dropout import ScalingError, dropout
-from dropkit.ops.gaussian_dropout import gaussian_dropout
 from dropkit.ops.paths import drop_path
-from dropkit.ops.spatial_dropout import spatial_dropout1d, spatial_dropout2d, spatial_dropout3d
+from dropkit.ops.spatial import spatial_dropout1d, spatial_dropout2d, spatial_dropout3d
+from dropkit.ops.units import ScalingError, alpha_dropout, dropout, gaussian_dropout
 
 __all__ = [
     "ScalingError",

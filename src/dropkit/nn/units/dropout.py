@@ -8,7 +8,7 @@ from torch import Tensor
 from dropkit.core import Variant, register
 from dropkit.nn.module import RateModule
 from dropkit.ops import dropout
-from dropkit.ops.dropout import Scaling, check_scaling
+from dropkit.ops.units.dropout import Scaling, check_scaling
 
 
 class Dropout(RateModule):

@@ -1,0 +1,7 @@
+"""Unit noise: drop or perturb single units."""
+
+from dropkit.ops.units.alpha_dropout import alpha_dropout
+from dropkit.ops.units.dropout import ScalingError, dropout
+from dropkit.ops.units.gaussian_dropout import gaussian_dropout
+
+__all__ = ["ScalingError", "alpha_dropout", "dropout", "gaussian_dropout"]
