@@ -5,20 +5,36 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dropkit.core import DtypeError, ShapeError, check_rate
+from dropkit.core import DtypeError, ShapeError
 from dropkit.ops.law import Form, Law
-from dropkit.random import Key, normal, skip_key
+from dropkit.ops.rate import Rate, resolve_rate
+from dropkit.random import Key, Schedule, normal, skip_key
 
 
-def check_input(name: str, x: Tensor, rate: float, ndim: int | None = None, layout: str = "") -> None:
-    """Check what every op is given: a legal rate, a floating dtype and, where it matters, the rank."""
-    check_rate(rate)
+def check_input(
+    name: str, x: Tensor, rate: Rate, ndim: int | None = None, layout: str = "", *, training: bool = True
+) -> float | Tensor:
+    """Check what every op is given: a legal rate, a floating dtype and, where it matters, the rank.
+
+    Args:
+        name: Of the op, for the texts of errors.
+        x: Its input.
+        rate: Its rate, as the caller gave it.
+        ndim: Rank that ``x`` must have, or None.
+        layout: That rank in words.
+        training: Whether the rate will be used; if not, a schedule is not asked for the rate of this step.
+
+    Returns:
+        The rate that the call uses; see :func:`dropkit.ops.rate.resolve_rate`.
+    """
+    used = resolve_rate(rate) if training or not isinstance(rate, Schedule) else 0.0
     if not x.is_floating_point():
         raise DtypeError(
             f"{name} needs a floating-point tensor, got {x.dtype}; drop after the embedding or cast"
         )
     if ndim is not None and x.ndim != ndim:
         raise ShapeError(f"{name} needs shape {layout}, got {tuple(x.shape)}")
+    return used
 
 
 def needs_bits(x: Tensor, rate: float, generator: torch.Generator | None, site: str | None) -> bool:
@@ -34,12 +50,16 @@ def keep_scale(rate: float) -> float:
     return 1.0 / (1.0 - rate) if rate < 1.0 else 1.0
 
 
-def select(x: Tensor, keep: Tensor, scale: float) -> Tensor:
+def select(x: Tensor, keep: Tensor, scale: float | Tensor) -> Tensor:
     """Return ``x * scale`` where ``keep``, else exact zeros, even where ``x`` is not finite.
 
     The product is rounded once to fp32 (fp64 for fp64), then to the dtype of ``x``.
     """
-    return torch.where(keep, x if scale == 1.0 else x * scale, 0.0)
+    if isinstance(scale, Tensor):
+        scaled = (x.to(scale.dtype) * scale).to(x.dtype)
+    else:
+        scaled = x if scale == 1.0 else x * scale
+    return torch.where(keep, scaled, 0.0)
 
 
 def drop_all(x: Tensor) -> Tensor:
@@ -55,7 +75,7 @@ def apply(x: Tensor, law: Law, keep: Tensor) -> Tensor:
     return torch.where(keep, wide * law.scale + law.shift, law.dropped).to(x.dtype)
 
 
-def multiply_noise(x: Tensor, deviation: float, key: Key) -> Tensor:
+def multiply_noise(x: Tensor, deviation: float | Tensor, key: Key) -> Tensor:
     """Return ``x * (1 + deviation * z)``, ``z`` standard normal, the factor in fp64 and the product in fp32."""
     noise = 1.0 + deviation * normal(x.shape, key, x.device)
     wide = x if x.dtype == torch.float64 else x.float()

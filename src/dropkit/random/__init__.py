@@ -1,13 +1,15 @@
 """Counter-based streams of random numbers: the same key gives the same mask everywhere."""
 
-from dropkit.random.bits import keep_mask, normal
+from dropkit.random.bits import keep_mask, normal, uniform
 from dropkit.random.draw import next_key, skip_key
 from dropkit.random.key import Key, child_seed
 from dropkit.random.reference import mask
+from dropkit.random.schedule import Schedule
 from dropkit.random.stream import Stream, step, stream
 
 __all__ = [
     "Key",
+    "Schedule",
     "Stream",
     "child_seed",
     "keep_mask",
@@ -17,4 +19,5 @@ __all__ = [
     "skip_key",
     "step",
     "stream",
+    "uniform",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -21,28 +21,29 @@ from dropkit.random.layout import (
     block_words,
     normal_words_at,
     threshold,
+    uniform_word_at,
 )
 from dropkit.random.packed import by_row, check_rows
-from dropkit.random.philox import Word
+from dropkit.random.philox import MASK32, Word
 
 
-def keep_mask(shape: Sequence[int], rate: float, key: Key, device: torch.device) -> Tensor:
+def keep_mask(shape: Sequence[int], rate: float | Tensor, key: Key, device: torch.device) -> Tensor:
     """Return a boolean mask, True = kept, equal to :func:`dropkit.random.mask` under the same key.
 
     Args:
         shape: Shape of the mask; its first axis is the one that a per-row ``sample`` or ``member`` counts.
-        rate: Probability of dropping, in ``(0, 1)``.
+        rate: Probability of dropping, in ``(0, 1)``; or a tensor that broadcasts to ``shape``, in ``[0, 1]``.
         key: Key of the call.
         device: Where to make it.
 
     Raises:
         StreamError: The stream has one ``sample`` or ``member`` a row, but for another number of rows.
     """
-    drop = threshold(rate)
+    drop = thresholds(rate, device) if isinstance(rate, Tensor) else threshold(rate)
     high, low = drop >> 16, drop & 0xFFFF  # divmod cannot be traced where a changed rate has become symbolic
     words, start = _placed(key, shape, device)
     bits = _bits(start, shape, PRIMARY, words, device)
-    if low == 0:
+    if not isinstance(low, Tensor) and low == 0:
         return bits >= high
     tie = bits == high
     if not can_branch_on_data(device) or isinstance(start, Tensor):
@@ -50,8 +51,27 @@ def keep_mask(shape: Sequence[int], rate: float, key: Key, device: torch.device)
     keep = bits > high
     ties = tie.flatten().nonzero().flatten()  # one element in 65,536: draw again for these alone
     if ties.numel():
-        keep.view(-1)[ties] = bits_at(ties + start, TIE, words) >= low
+        least = low.expand(tuple(shape)).flatten()[ties] if isinstance(low, Tensor) else low
+        keep.view(-1)[ties] = bits_at(ties + start, TIE, words) >= least
     return keep
+
+
+def thresholds(rate: Tensor, device: torch.device) -> Tensor:
+    """Return :func:`dropkit.random.layout.threshold` of every rate, and 0 and ``2**32`` for rates 0 and 1."""
+    exact = rate.detach().to(device, torch.float64)
+    inner = (exact * 2.0**32).round().to(torch.int64).clamp(1, MASK32)
+    return torch.where(exact <= 0.0, 0, torch.where(exact >= 1.0, 2**32, inner))
+
+
+def uniform(shape: Sequence[int], key: Key, device: torch.device) -> Tensor:
+    """Return independent uniform variates in float64: odd multiples of ``2**-33``, never 0 or 1.
+
+    See :func:`keep_mask` for the arguments.
+    """
+    words, start = _placed(key, shape, device)
+    if isinstance(start, Tensor):
+        return _unit(uniform_word_at(start, words))
+    return _by_groups(start, shape, words, device, _uniforms)
 
 
 def normal(shape: Sequence[int], key: Key, device: torch.device) -> Tensor:
@@ -64,18 +84,40 @@ def normal(shape: Sequence[int], key: Key, device: torch.device) -> Tensor:
         radius, angle, sine = normal_words_at(start, words)
         size, turn = _radius(radius), _turn(angle)
         return size * torch.where(sine == 1, turn.sin(), turn.cos())
+    return _by_groups(start, shape, words, device, _normals)
+
+
+def _normals(w0: Tensor, w1: Tensor, w2: Tensor, w3: Tensor) -> tuple[Tensor, ...]:
+    r0, a0, r1, a1 = _radius(w0), _turn(w1), _radius(w2), _turn(w3)
+    return r0 * a0.cos(), r0 * a0.sin(), r1 * a1.cos(), r1 * a1.sin()
+
+
+def _uniforms(*words: Tensor) -> tuple[Tensor, ...]:
+    return tuple(_unit(word) for word in words)
+
+
+def _by_groups(
+    start: int,
+    shape: Sequence[int],
+    words: Words,
+    device: torch.device,
+    variates: Callable[..., tuple[Tensor, ...]],
+) -> Tensor:
+    """Return the ``variates`` of four words a block for consecutive elements, from number ``start`` on."""
     count = math.prod(shape)
     first, last = start // NORMAL_GROUP, -(-(start + count) // NORMAL_GROUP)
     block = torch.arange(first * LANES, last * LANES, device=device)
-    w0, w1, w2, w3 = (w.view(-1, LANES) for w in block_words(block, NORMAL, words))
-    r0, a0, r1, a1 = _radius(w0), _turn(w1), _radius(w2), _turn(w3)
-    rows = torch.stack((r0 * a0.cos(), r0 * a0.sin(), r1 * a1.cos(), r1 * a1.sin()), dim=1)
+    rows = torch.stack(variates(*(w.view(-1, LANES) for w in block_words(block, NORMAL, words))), dim=1)
     skip = start - first * NORMAL_GROUP
     return rows.flatten()[skip : skip + count].view(tuple(shape))
 
 
+def _unit(word: Tensor) -> Tensor:
+    return (word.double() + 0.5) * 2.0**-32
+
+
 def _radius(word: Tensor) -> Tensor:
-    return ((word.double() + 0.5) * 2.0**-32).log().mul(-2.0).sqrt()
+    return _unit(word).log().mul(-2.0).sqrt()
 
 
 def _turn(word: Tensor) -> Tensor:

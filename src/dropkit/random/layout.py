@@ -7,8 +7,9 @@ write consecutive elements without a shuffle::
     block = index // 128 * 16 + index % 16      word = index // 16 % 4      half = index // 64 % 2
 
 An element is dropped when its 32-bit number, 16 bits from here and, on a tie with the threshold only, 16 more
-from the same place under another counter domain, is below ``threshold(rate)``. Normal variates take whole
-words: a group of 64 elements shares 16 blocks, and words 0, 1 and words 2, 3 make one Box-Muller pair each::
+from the same place under another counter domain, is below ``threshold(rate)``. Uniform and normal variates take
+whole words: a group of 64 elements shares 16 blocks; for normal ones words 0, 1 and words 2, 3 make one
+Box-Muller pair each::
 
     block = index // 64 * 16 + index % 16       word = index // 16 % 4
 """
@@ -54,3 +55,9 @@ def normal_words_at(index: Word, key: Words) -> tuple[Word, Word, Word]:
     w0, w1, w2, w3 = block_words(block, NORMAL, key)
     first, second = word < 2, word >= 2
     return w0 * first + w2 * second, w1 * first + w3 * second, word & 1
+
+
+def uniform_word_at(index: Word, key: Words) -> Word:
+    """Return the 32-bit word of each element of ``index`` that its uniform variate comes from."""
+    words = block_words((index >> 6) * LANES + (index & 15), NORMAL, key)
+    return sum(w * (((index >> 4) & 3) == i) for i, w in enumerate(words))

@@ -103,6 +103,10 @@ class Stream:
         sample = self._traced[5] if self._sample_traced else self.sample
         return Key(mask_words(base, member, words, occurrence), sample)
 
+    def traced_step(self) -> Tensor:
+        """Return the current step for compiled code, a 0-d tensor."""
+        return self._traced[6]
+
     def _move_to(self, step: int) -> None:
         if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < 2**63:
             raise StreamError(f"step must be an int in [0, 2**63), got {step!r}")
@@ -112,7 +116,7 @@ class Stream:
         # and a backward pass that still holds the old one keeps the masks of its own step.
         member = self.member if isinstance(self.member, int) else 0
         sample = self.sample if isinstance(self.sample, int) else 0
-        self._traced = torch.tensor([*self._base, member, sample])
+        self._traced = torch.tensor([*self._base, member, sample, step])
         self._restart()
 
     def _restart(self) -> None:

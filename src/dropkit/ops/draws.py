@@ -1,0 +1,80 @@
+"""Random numbers for ops that are more than one mask: each function is one call, with one key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dropkit.core import ShapeError
+from dropkit.random import keep_mask, next_key, normal, skip_key, uniform
+
+
+def draw_keep(
+    shape: Sequence[int],
+    rate: float | Tensor,
+    device: torch.device,
+    *,
+    generator: torch.Generator | None,
+    site: str | None,
+) -> Tensor:
+    """Return a boolean mask of ``shape``, each element True (kept) with probability ``1 - rate``.
+
+    Args:
+        shape: Shape; its first axis is the batch, by which masks follow a stream's ``sample``.
+        rate: Probability of dropping, as :func:`dropkit.ops.rate.resolve_rate` returned it; a tensor broadcasts.
+        device: Where to make it.
+        generator: Source of the key. None: the active stream, else PyTorch's own generator.
+        site: Name under which an active stream counts this call.
+
+    Raises:
+        ShapeError: A tensor of rates does not broadcast to ``shape``.
+    """
+    if isinstance(rate, Tensor):
+        _check_broadcast(rate, shape)
+    known = None if isinstance(rate, Tensor) or 0.0 < rate < 1.0 else rate == 0.0
+    if known is not None or math.prod(shape) == 0:
+        skip_key(site, generator)
+        return torch.full(tuple(shape), bool(known), device=device)
+    return keep_mask(shape, rate, next_key(site, generator, device), device)
+
+
+def draw_uniform(
+    shape: Sequence[int],
+    device: torch.device,
+    *,
+    generator: torch.Generator | None,
+    site: str | None,
+) -> Tensor:
+    """Return uniform variates in ``(0, 1)``, float64; see :func:`draw_keep`."""
+    if math.prod(shape) == 0:
+        skip_key(site, generator)
+        return torch.empty(tuple(shape), dtype=torch.float64, device=device)
+    return uniform(shape, next_key(site, generator, device), device)
+
+
+def draw_normal(
+    shape: Sequence[int],
+    device: torch.device,
+    *,
+    generator: torch.Generator | None,
+    site: str | None,
+) -> Tensor:
+    """Return standard normal variates, float64; see :func:`draw_keep`."""
+    if math.prod(shape) == 0:
+        skip_key(site, generator)
+        return torch.empty(tuple(shape), dtype=torch.float64, device=device)
+    return normal(shape, next_key(site, generator, device), device)
+
+
+def _check_broadcast(rate: Tensor, shape: Sequence[int]) -> None:
+    sizes = tuple(shape)
+    fits = rate.ndim <= len(sizes) and all(
+        a in (1, b) for a, b in zip(reversed(rate.shape), reversed(sizes), strict=False)
+    )
+    if not fits:
+        raise ShapeError(
+            f"a tensor of rates has to broadcast to the mask's shape {sizes}, got shape {tuple(rate.shape)}"
+        )
