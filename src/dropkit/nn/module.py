@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
-from dropkit.core import check_rate
+from dropkit.ops.rate import Rate, accept_rate
 
 
 class RateModule(nn.Module):
     """A module with a drop rate, active only in training mode.
 
     Args:
-        rate: Probability of dropping, in ``[0, 1]``; may be set at any time, and is checked then.
+        rate: Probability of dropping, in ``[0, 1]``: a number, a floating-point tensor that broadcasts over the
+            mask, a parameter, or a schedule. It may be set at any time, and is checked then. Only numbers are
+            constants of compiled code: with the others a change compiles nothing again. A parameter is a
+            parameter of the module, called ``rate``; no gradient reaches it through a mask.
         site: Name under which an active stream counts its calls. None: the next unnamed call.
     """
 
-    def __init__(self, rate: float, *, site: str | None = None) -> None:
+    def __init__(self, rate: Rate, *, site: str | None = None) -> None:
         super().__init__()
-        self._rate = check_rate(rate)
+        self._rate: Rate = 0.0
+        self.rate = rate
         self.site = site
 
     @property
-    def rate(self) -> float:
+    def rate(self) -> Rate:
         """Probability of dropping, in ``[0, 1]``."""
-        return self._rate
+        parameter = self._parameters.get("rate")
+        return self._rate if parameter is None else parameter
 
     @rate.setter
-    def rate(self, value: float) -> None:
-        self._rate = check_rate(value)
+    def rate(self, value: Rate) -> None:
+        value = accept_rate(value)
+        self._parameters.pop("rate", None)
+        if isinstance(value, nn.Parameter):  # register_parameter() takes no name that the class has
+            self._parameters["rate"] = value
+        else:
+            self._rate = value
 
     def extra_repr(self) -> str:
         """Return what ``print(module)`` shows in its brackets."""
-        return f"rate={self.rate:g}" + ("" if self.site is None else f", site={self.site!r}")
+        return f"rate={_shown(self.rate)}" + ("" if self.site is None else f", site={self.site!r}")
+
+
+def _shown(rate: Rate) -> str:
+    if isinstance(rate, float):
+        return f"{rate:g}"
+    if isinstance(rate, Tensor):
+        kind = "parameter" if isinstance(rate, nn.Parameter) else "tensor"
+        return f"<{kind} of shape {tuple(rate.shape)}, mean {rate.detach().float().mean():g}>"
+    return repr(rate)

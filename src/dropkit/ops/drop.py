@@ -43,5 +43,4 @@ def drop(
 
 def _scales(rate: Tensor, x: Tensor) -> Tensor:
     exact = rate.to(x.device, torch.float64)
-    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-    return torch.where(exact < 1.0, 1.0 / (1.0 - exact), 1.0).to(wide)
+    return torch.where(exact < 1.0, 1.0 / (1.0 - exact), 1.0)

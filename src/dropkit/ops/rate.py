@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import torch
 from torch import Tensor
 
 from dropkit.core import RateError, check_rate
@@ -26,7 +25,9 @@ def accept_rate(rate: Rate) -> Rate:
     if not isinstance(rate, Tensor):
         return check_rate(rate)
     if not rate.is_floating_point():
-        raise RateError(f"rate must be a number in [0, 1] or a floating-point tensor, got one of {rate.dtype}")
+        raise RateError(
+            f"rate must be a number in [0, 1] or a floating-point tensor, got one of {rate.dtype}"
+        )
     if can_branch_on_data(rate.device):
         outside = rate[~((rate >= 0) & (rate <= 1))]  # NaN is outside, too
         if outside.numel():

@@ -55,11 +55,15 @@ def select(x: Tensor, keep: Tensor, scale: float | Tensor) -> Tensor:
 
     The product is rounded once to fp32 (fp64 for fp64), then to the dtype of ``x``.
     """
-    if isinstance(scale, Tensor):
-        scaled = (x.to(scale.dtype) * scale).to(x.dtype)
-    else:
-        scaled = x if scale == 1.0 else x * scale
-    return torch.where(keep, scaled, 0.0)
+    return torch.where(keep, scale_by(x, scale), 0.0)
+
+
+def scale_by(x: Tensor, scale: float | Tensor) -> Tensor:
+    """Return ``x * scale``, multiplied in fp32 (fp64 for fp64) and rounded once to the dtype of ``x``."""
+    if not isinstance(scale, Tensor):
+        return x if scale == 1.0 else x * scale
+    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+    return (x.to(wide) * scale.to(x.device, wide)).to(x.dtype)
 
 
 def drop_all(x: Tensor) -> Tensor:
@@ -71,8 +75,16 @@ def apply(x: Tensor, law: Law, keep: Tensor) -> Tensor:
     """Return the output of ``law`` for the mask ``keep``, which broadcasts over ``x``."""
     if law.form == Form.SELECT:
         return select(x, keep, law.scale)
+    return affine(x, keep, law.scale, law.shift, law.dropped)
+
+
+def affine(
+    x: Tensor, keep: Tensor, scale: float | Tensor, shift: float | Tensor, dropped: float | Tensor
+) -> Tensor:
+    """Return ``x * scale + shift`` where ``keep``, else ``dropped``; arithmetic in fp32, or in fp64 for fp64."""
     wide = x if x.dtype == torch.float64 else x.float()
-    return torch.where(keep, wide * law.scale + law.shift, law.dropped).to(x.dtype)
+    s, t, u = (c.to(wide.dtype) if isinstance(c, Tensor) else c for c in (scale, shift, dropped))
+    return torch.where(keep, wide * s + t, u).to(x.dtype)
 
 
 def multiply_noise(x: Tensor, deviation: float | Tensor, key: Key) -> Tensor:

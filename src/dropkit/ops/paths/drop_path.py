@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from dropkit.core import ShapeError
-from dropkit.ops.law import selecting
-from dropkit.ops.masked import masked
-from dropkit.ops.reference import check_input, drop_all, keep_scale, needs_bits
+from dropkit.ops.drop import drop
+from dropkit.ops.rate import Rate
+from dropkit.ops.reference import check_input
 
 
 def drop_path(
     x: Tensor,
-    rate: float,
+    rate: Rate,
     *,
     training: bool,
     generator: torch.Generator | None = None,
@@ -43,12 +43,9 @@ def drop_path(
         Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016, arXiv:1603.09382. *Departures*: one coin
         per sample (theirs: per mini-batch); scaled while training (theirs: at test time).
     """
-    check_input("drop_path", x, rate)
+    used = check_input("drop_path", x, rate, training=training)
     if x.ndim == 0:
         raise ShapeError("drop_path needs a batch axis, shape (N, *), got a 0-d tensor")
     if not training:
         return x
-    if not needs_bits(x, rate, generator, site):
-        return x if rate == 0.0 else drop_all(x)
-    coins = (x.shape[0], *[1] * (x.ndim - 1))
-    return masked(x, selecting(rate, keep_scale(rate)), coins, generator, site)
+    return drop(x, used, (x.shape[0], *[1] * (x.ndim - 1)), generator=generator, site=site)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dropkit.ops.law import selecting
-from dropkit.ops.masked import masked
-from dropkit.ops.reference import check_input, drop_all, keep_scale, needs_bits
+from dropkit.ops.drop import drop
+from dropkit.ops.rate import Rate
+from dropkit.ops.reference import check_input
 
 
 def spatial_dropout1d(
     x: Tensor,
-    rate: float,
+    rate: Rate,
     *,
     training: bool,
     generator: torch.Generator | None = None,
@@ -32,7 +32,7 @@ def spatial_dropout1d(
 
 def spatial_dropout2d(
     x: Tensor,
-    rate: float,
+    rate: Rate,
     *,
     training: bool,
     generator: torch.Generator | None = None,
@@ -67,7 +67,7 @@ def spatial_dropout2d(
 
 def spatial_dropout3d(
     x: Tensor,
-    rate: float,
+    rate: Rate,
     *,
     training: bool,
     generator: torch.Generator | None = None,
@@ -87,7 +87,7 @@ def spatial_dropout3d(
 
 def _spatial(
     x: Tensor,
-    rate: float,
+    rate: Rate,
     training: bool,
     generator: torch.Generator | None,
     site: str | None,
@@ -95,10 +95,7 @@ def _spatial(
     ndim: int,
     layout: str,
 ) -> Tensor:
-    check_input(name, x, rate, ndim, layout)
+    used = check_input(name, x, rate, ndim, layout, training=training)
     if not training:
         return x
-    if not needs_bits(x, rate, generator, site):
-        return x if rate == 0.0 else drop_all(x)
-    coins = (*x.shape[:2], *[1] * (ndim - 2))
-    return masked(x, selecting(rate, keep_scale(rate)), coins, generator, site)
+    return drop(x, used, (*x.shape[:2], *[1] * (ndim - 2)), generator=generator, site=site)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from dropkit.ops.draws import draw_keep
 from dropkit.ops.law import replacing
 from dropkit.ops.masked import masked
-from dropkit.ops.reference import check_input, drop_all, needs_bits
+from dropkit.ops.rate import Rate
+from dropkit.ops.reference import affine, check_input, drop_all, needs_bits
 
 SATURATION = -1.7580993408473766  # -lambda * alpha of SELU: what a dropped unit is set to
 
 
 def alpha_dropout(
     x: Tensor,
-    rate: float,
+    rate: Rate,
     *,
     training: bool,
     generator: torch.Generator | None = None,
@@ -46,12 +49,22 @@ def alpha_dropout(
         Klambauer et al., "Self-Normalizing Neural Networks", NeurIPS 2017, sec. "New Dropout Technique",
         arXiv:1706.02515.
     """
-    check_input("alpha_dropout", x, rate)
+    used = check_input("alpha_dropout", x, rate, training=training)
     if not training:
         return x
-    if not needs_bits(x, rate, generator, site):
-        return x if rate == 0.0 else drop_all(x)
+    if isinstance(used, Tensor):
+        keep = draw_keep(x.shape, used, x.device, generator=generator, site=site)
+        exact = used.to(x.device, torch.float64)
+        a, b = _restoring(exact)
+        value = affine(x, keep, a, b, a * SATURATION + b)
+        return torch.where(exact < 1.0, value, torch.zeros_like(value))
+    if not needs_bits(x, used, generator, site):
+        return x if used == 0.0 else drop_all(x)
+    a, b = _restoring(used)
+    return masked(x, replacing(used, a, b, math.fsum((a * SATURATION, b))), None, generator, site)
+
+
+def _restoring(rate: Any) -> tuple[Any, Any]:
+    """Return factor and summand that bring mean 0 and variance 1 back, for a float or a tensor of rates."""
     a = ((1.0 - rate) * (1.0 + rate * SATURATION**2)) ** -0.5
-    b = -a * rate * SATURATION
-    law = replacing(rate, a, b, math.fsum((a * SATURATION, b)))
-    return masked(x, law, None, generator, site)
+    return a, -a * rate * SATURATION

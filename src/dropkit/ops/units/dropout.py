@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from dropkit.core import InputError
-from dropkit.ops.law import selecting
-from dropkit.ops.masked import masked
-from dropkit.ops.reference import check_input, drop_all, keep_scale, needs_bits
+from dropkit.ops.drop import drop
+from dropkit.ops.rate import Rate
+from dropkit.ops.reference import check_input, scale_by
 
 Scaling = Literal["train", "test"]
 
@@ -27,7 +27,7 @@ def check_scaling(scaling: str) -> None:
 
 def dropout(
     x: Tensor,
-    rate: float,
+    rate: Rate,
     *,
     training: bool,
     scaling: Scaling = "train",
@@ -62,11 +62,10 @@ def dropout(
         sec. 4 and 10; Hinton et al., arXiv:1207.0580 (2012), for the scaling at test time.
         *Departures*: ``rate`` is the probability of dropping (theirs, p: of retaining).
     """
-    check_input("dropout", x, rate)
     check_scaling(scaling)
-    if not training:
-        return x if scaling == "train" or rate == 0.0 else x * (1.0 - rate)
-    if not needs_bits(x, rate, generator, site):
-        return x if rate == 0.0 else drop_all(x)
-    scale = keep_scale(rate) if scaling == "train" else 1.0
-    return masked(x, selecting(rate, scale), None, generator, site)
+    used = check_input("dropout", x, rate, training=training or scaling == "test")
+    if training:
+        return drop(x, used, None, generator=generator, site=site, scaled=scaling == "train")
+    if scaling == "train" or (isinstance(used, float) and used == 0.0):
+        return x
+    return scale_by(x, 1.0 - used)

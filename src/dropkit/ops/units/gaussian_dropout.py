@@ -9,13 +9,14 @@ from torch import Tensor
 
 from dropkit.core import RateError
 from dropkit.ops.kernels import noise
+from dropkit.ops.rate import Rate
 from dropkit.ops.reference import check_input, multiply_noise
 from dropkit.random import next_key, skip_key
 
 
 def gaussian_dropout(
     x: Tensor,
-    rate: float,
+    rate: Rate,
     *,
     training: bool,
     generator: torch.Generator | None = None,
@@ -43,15 +44,18 @@ def gaussian_dropout(
     Reference:
         Srivastava et al., JMLR 15 (2014), sec. 10. *Departures*: none but the meaning of ``rate``.
     """
-    check_input("gaussian_dropout", x, rate)
-    if rate == 1.0:
+    used = check_input("gaussian_dropout", x, rate, training=training)
+    if isinstance(used, float) and used == 1.0:
         raise RateError("gaussian_dropout needs a rate in [0, 1), got 1.0: its variance would be infinite")
     if not training:
         return x
-    if rate == 0.0 or x.numel() == 0:
+    if (isinstance(used, float) and used == 0.0) or x.numel() == 0:
         skip_key(site, generator)
         return x
-    deviation = math.sqrt(rate / (1.0 - rate))
+    if isinstance(used, Tensor):
+        exact = used.to(x.device, torch.float64)
+        return multiply_noise(x, (exact / (1.0 - exact)).sqrt(), next_key(site, generator, x.device))
+    deviation = math.sqrt(used / (1.0 - used))
     key = next_key(site, generator, x.device)
     if noise.can_take(x):
         return noise.multiplied(x, deviation, key)
