@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from dropkit.ops.rate import Rate, accept_rate
@@ -34,10 +36,17 @@ class RateModule(nn.Module):
     def rate(self, value: Rate) -> None:
         value = accept_rate(value)
         self._parameters.pop("rate", None)
-        if isinstance(value, nn.Parameter):  # register_parameter() takes no name that the class has
+        if isinstance(value, nn.Parameter):
             self._parameters["rate"] = value
         else:
             self._rate = value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Let the property take a parameter, which ``nn.Module`` would register and refuse for its name."""
+        if name == "rate":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def extra_repr(self) -> str:
         """Return what ``print(module)`` shows in its brackets."""

@@ -48,5 +48,5 @@ def resolve_rate(rate: Rate) -> float | Tensor:
     if isinstance(rate, Schedule):
         return rate.now()
     if isinstance(rate, Tensor):
-        return float(rate) if rate.ndim == 0 and can_branch_on_data(rate.device) else rate.detach()
+        return rate.item() if rate.ndim == 0 and can_branch_on_data(rate.device) else rate.detach()
     return rate
