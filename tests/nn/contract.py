@@ -1,0 +1,125 @@
+"""How the contract suite calls an entry of the catalogue, and which promises an entry does not make, and why.
+
+An exception is checked, too: a test that passes in spite of it fails, so that the table cannot rot.
+"""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+
+import dropkit as dk
+
+# name of the variant -> promise -> why it is not made; the promises are the arguments of `promised` below
+EXCEPTIONS: dict[str, dict[str, str]] = {
+    "gaussian_dropout": {
+        "share": "it drops nothing to exact zero",
+        "subset": "it drops nothing to exact zero",
+        "rate one": "its variance would be infinite",
+    },
+    "alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
+}
+
+
+def entries():
+    """Return every variant as a parameter of a test."""
+    return [pytest.param(v, id=v.name) for v in dk.catalogue()]
+
+
+def promised(promise):
+    """Parametrise a test over the entries; one that is excepted from ``promise`` has to fail it."""
+    return pytest.mark.parametrize(
+        "entry",
+        [
+            pytest.param(
+                v,
+                id=v.name,
+                marks=[pytest.mark.xfail(strict=True, reason=EXCEPTIONS[v.name][promise])]
+                if promise in EXCEPTIONS.get(v.name, {})
+                else [],
+            )
+            for v in dk.catalogue()
+        ],
+    )
+
+
+def has_rate(entry):
+    """Whether the entry's module has a rate that can be set."""
+    return entry.default_rate is not None and hasattr(entry.example()[0], "rate")
+
+
+def is_plain(entry):
+    """Whether the entry is ``op(x, rate)`` on one tensor, with a module that holds nothing but the rate."""
+    return entry.kind == "op" and entry.op is not None and isinstance(entry.example()[1], Tensor)
+
+
+def made(entry, rate=0.5):
+    module, inputs = entry.example()
+    if has_rate(entry):
+        module.rate = rate
+    return module.train(), inputs
+
+
+def call(module, inputs):
+    if isinstance(inputs, dict):
+        return module(**inputs)
+    return module(*inputs) if isinstance(inputs, tuple) else module(inputs)
+
+
+def run(module, inputs, seed, **key):
+    with dk.random.stream(seed, **key):
+        return call(module, inputs)
+
+
+def floats(value):
+    """Return the floating-point tensors in ``value``, at any depth."""
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+
+def map_floats(function, value):
+    return tree_map(
+        lambda leaf: function(leaf) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf, value
+    )
+
+
+def same(a, b):
+    """Whether two outputs are equal bit for bit, NaN equal to NaN."""
+    left, spec = tree_flatten(a)
+    right, other = tree_flatten(b)
+    return spec == other and all(
+        torch.equal(x.nan_to_num(nan=7.0), y.nan_to_num(nan=7.0)) if isinstance(x, Tensor) else x == y
+        for x, y in zip(left, right, strict=True)
+    )
+
+
+def assert_close(a, b, **tolerance):
+    left, spec = tree_flatten(a)
+    torch.testing.assert_close(left, tree_flatten(b)[0], equal_nan=True, **tolerance)
+    assert spec == tree_flatten(b)[1]
+
+
+def leaves_requiring_gradients(inputs):
+    """Return ``inputs`` with fresh leaves for every float, and the leaves."""
+    values, spec = tree_flatten(inputs)
+    fresh = [
+        v.clone().requires_grad_() if isinstance(v, Tensor) and v.is_floating_point() else v for v in values
+    ]
+    return tree_unflatten(fresh, spec), [v for v in fresh if isinstance(v, Tensor) and v.requires_grad]
+
+
+def hoeffding(count):
+    """Return how far the mean of ``count`` independent values in [0, 1] strays, but for a chance of 1e-6."""
+    return math.sqrt(math.log(2 / 1e-6) / (2 * count))
+
+
+class Recurring(nn.Module):
+    """Feeds a module through smooth functions on both sides, so that a gradient sees its mask twice."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *values):
+        return sum(leaf.sin().sum() for leaf in floats(call(self.module, tuple(values))))
