@@ -30,8 +30,10 @@ def test_a_family_alone(dropkit):
 def test_one_variant_in_full(dropkit):
     variant = package.variant("dropout")
     text = dropkit("catalogue", "dropout").out
-    assert variant.law in text
-    assert variant.paper in text
+    words = " ".join(text.split())
+    assert variant.law in words
+    assert variant.paper in words
+    assert "dk.nn.Dropout(rate=0.5)" in text
     assert json.loads(dropkit("catalogue", "dropout", "--json").out)["year"] == variant.year
 
 
@@ -39,3 +41,10 @@ def test_unknown_names_get_the_nearest_one(refused):
     assert "did you mean 'dropout'?" in refused("catalogue", "dropuot")
     family = package.variant("dropout").family
     assert f"did you mean {family!r}?" in refused("catalogue", "--family", family + "x")
+
+
+def test_the_page_names_every_variant(dropkit):
+    page = dropkit("catalogue", "--markdown").out
+    for variant in package.catalogue():
+        assert f"### {variant.name}\n" in page
+        assert variant.paper in page

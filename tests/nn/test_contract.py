@@ -134,6 +134,19 @@ def test_eval_draws_nothing(entry, seed):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@every_plain
+def test_the_module_is_its_op_and_rate_zero_the_input_itself(entry, seed):
+    if not has_rate(entry):
+        pytest.skip("it has no rate")
+    module, x = made(entry, 0.3)
+    module.site = "here"
+    with dk.random.stream(seed):
+        assert same(entry.op(x, 0.3, training=True, site="here"), run(module, x, seed))
+    x = torch.full_like(x, float("nan"))
+    assert entry.op(x, 0.0, training=True) is x
+    assert entry.op(x, 0.3, training=False) is x
+
+
 @promised("random")
 def test_without_a_stream_manual_seed_decides(entry, seed):
     module, inputs = made(entry)

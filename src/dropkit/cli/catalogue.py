@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dropkit.cli.catalogue_page import catalogue_page, public_name, usage
 from dropkit.cli.output import Json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -20,18 +22,25 @@ def register(app: typer.Typer) -> None:
 def catalogue(
     name: Annotated[str | None, typer.Argument(help="One variant, in full.")] = None,
     family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The page of the docs.")] = False,
     json: Json = False,
 ) -> None:
     """List the dropout variants, or tell all about one."""
-    import dropkit.nn  # noqa: F401  (its modules fill the registry)
+    import dropkit._catalogue  # noqa: F401  (fills the registry)
     from dropkit import core
 
+    if markdown:
+        print(catalogue_page(), end="")
+        return
     if name is not None:
-        entry = _plain(core.variant(name))
+        variant = core.variant(name)
+        entry = _plain(variant) | {"example": usage(variant)}
         if json:
             print_json(entry)
         else:
-            print("\n".join(f"{key:13} {_text(value)}" for key, value in entry.items()))
+            for key, value in entry.items():
+                first, *rest = wrap(_text(value), 96) if key != "example" else value
+                print(f"{key:13} {first}", *(f"{'':13} {line}" for line in rest), sep="\n")
         return
     entries = core.catalogue()
     families = {entry.family for entry in entries}
@@ -46,9 +55,9 @@ def catalogue(
 
 
 def _plain(entry: Variant) -> dict[str, Any]:
-    """Return the fields that can be printed; ``op`` and ``module`` by name."""
+    """Return the fields that can be printed; ``op`` and ``module`` by the names that users call them."""
     named = {
-        key: None if value is None else f"{value.__module__}.{value.__qualname__}"
+        key: None if value is None else public_name(value)
         for key, value in (("op", entry.op), ("module", entry.module))
     }
     keys = ("name", "family", "kind", "law", "default_rate", "at", "samples", "paper", "year")
