@@ -26,6 +26,7 @@ MUTANTS = [
     ("random/stream.py", "_ACTIVE.innermost = _ACTIVE.outer.pop()", "pass", "random/test_stream.py"),
     ("random/stream.py", "class _Active(threading.local)", "class _Active", "random/test_stream.py"),
     ("random/recompute.py", "if task != self._task", "if False", "random/test_recompute.py"),
+    ("random/packed.py", "return Key(key.words, 0)", "return key", "ops/test_shared_masks.py"),
     ("random/draw.py", "tape.record(site, key)", "pass", "random/test_recompute.py"),
     ("random/draw.py", "elif here.recomputing and", "elif False and", "random/test_recompute.py"),
     ("ops/reference.py", "skip_key(site, generator)", "pass", "random/test_stream.py"),

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from dropkit.core import ShapeError
-from dropkit.random import keep_mask, next_key, normal, skip_key, uniform
+from dropkit.random import Key, keep_mask, next_key, normal, skip_key, uniform
+from dropkit.random.packed import without_rows
 
 
 def draw_keep(
@@ -19,6 +20,7 @@ def draw_keep(
     *,
     generator: torch.Generator | None,
     site: str | None,
+    batched: bool = True,
 ) -> Tensor:
     """Return a boolean mask of ``shape``, each element True (kept) with probability ``1 - rate``.
 
@@ -28,6 +30,8 @@ def draw_keep(
         device: Where to make it.
         generator: Source of the key. None: the active stream, else PyTorch's own generator.
         site: Name under which an active stream counts this call.
+        batched: False: the first axis is no batch (a mask over weights, a coin for the whole batch), and the mask is
+            the same whatever part of the data the stream's ``sample`` says it stands at.
 
     Raises:
         ShapeError: A tensor of rates does not broadcast to ``shape``.
@@ -38,7 +42,7 @@ def draw_keep(
     if known is not None or math.prod(shape) == 0:
         skip_key(site, generator)
         return torch.full(tuple(shape), bool(known), device=device)
-    return keep_mask(shape, rate, next_key(site, generator, device), device)
+    return keep_mask(shape, rate, _key(site, generator, device, batched), device)
 
 
 def draw_uniform(
@@ -47,12 +51,13 @@ def draw_uniform(
     *,
     generator: torch.Generator | None,
     site: str | None,
+    batched: bool = True,
 ) -> Tensor:
     """Return uniform variates in ``(0, 1)``, float64; see :func:`draw_keep`."""
     if math.prod(shape) == 0:
         skip_key(site, generator)
         return torch.empty(tuple(shape), dtype=torch.float64, device=device)
-    return uniform(shape, next_key(site, generator, device), device)
+    return uniform(shape, _key(site, generator, device, batched), device)
 
 
 def draw_normal(
@@ -61,12 +66,18 @@ def draw_normal(
     *,
     generator: torch.Generator | None,
     site: str | None,
+    batched: bool = True,
 ) -> Tensor:
     """Return standard normal variates, float64; see :func:`draw_keep`."""
     if math.prod(shape) == 0:
         skip_key(site, generator)
         return torch.empty(tuple(shape), dtype=torch.float64, device=device)
-    return normal(shape, next_key(site, generator, device), device)
+    return normal(shape, _key(site, generator, device, batched), device)
+
+
+def _key(site: str | None, generator: torch.Generator | None, device: torch.device, batched: bool) -> Key:
+    key = next_key(site, generator, device)
+    return key if batched else without_rows(key, site)
 
 
 def _check_broadcast(rate: Tensor, shape: Sequence[int]) -> None:

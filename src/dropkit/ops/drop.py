@@ -21,6 +21,7 @@ def drop(
     generator: torch.Generator | None,
     site: str | None,
     scaled: bool = True,
+    batched: bool = True,
 ) -> Tensor:
     """Return ``x / (1 - rate)``, or exact zero with probability ``rate``.
 
@@ -32,13 +33,16 @@ def drop(
         generator: Source of the mask's key. None: the active stream, else PyTorch's own generator.
         site: Name under which an active stream counts this call.
         scaled: Whether kept values are divided by ``1 - rate``; at rate 1 nothing is kept, and nothing divided.
+        batched: Whether the first axis of the mask is the batch; see :func:`dropkit.ops.draws.draw_keep`.
     """
     if isinstance(rate, Tensor):
-        keep = draw_keep(x.shape if coins is None else coins, rate, x.device, generator=generator, site=site)
+        shape = x.shape if coins is None else coins
+        keep = draw_keep(shape, rate, x.device, generator=generator, site=site, batched=batched)
         return select(x, keep, _scales(rate, x) if scaled else 1.0)
     if not needs_bits(x, rate, generator, site):
         return x if rate == 0.0 else drop_all(x)
-    return masked(x, selecting(rate, keep_scale(rate) if scaled else 1.0), coins, generator, site)
+    law = selecting(rate, keep_scale(rate) if scaled else 1.0)
+    return masked(x, law, coins, generator, site, batched=batched)
 
 
 def _scales(rate: Tensor, x: Tensor) -> Tensor:

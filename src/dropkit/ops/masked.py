@@ -16,6 +16,7 @@ from dropkit.ops.kernels import direct
 from dropkit.ops.kernels import masked as native
 from dropkit.ops.law import Law
 from dropkit.random import keep_mask, next_key
+from dropkit.random.packed import without_rows
 
 
 def masked(
@@ -24,6 +25,8 @@ def masked(
     shape: Sequence[int] | None,
     generator: torch.Generator | None,
     site: str | None,
+    *,
+    batched: bool = True,
 ) -> Tensor:
     """Return the output of ``law`` under a new mask.
 
@@ -33,8 +36,11 @@ def masked(
         shape: Shape of the mask, which broadcasts over ``x`` and has as many axes; None: that of ``x``.
         generator: Source of the mask's key, or None.
         site: Name under which an active stream counts this call.
+        batched: Whether the first axis of the mask is the batch; see :func:`dropkit.ops.draws.draw_keep`.
     """
     key = next_key(site, generator, x.device)
+    if not batched:
+        key = without_rows(key, site)
     if direct.can_take(x):
         return native.masked(x, law, shape, key)
     return reference.apply(x, law, keep_mask(x.shape if shape is None else shape, law.rate, key, x.device))

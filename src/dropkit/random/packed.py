@@ -53,6 +53,20 @@ def by_row(value: Word) -> bool:
     return isinstance(value, Tensor) and value.ndim > 0
 
 
+def without_rows(key: Key, site: str | None) -> Key:
+    """Return ``key`` for a mask that has no batch axis, such as one over weights: the same for every row.
+
+    Raises:
+        StreamError: The stream has one member a row, and each of them would need a mask of its own.
+    """
+    if any(by_row(word) for word in key.words):
+        raise StreamError(
+            f"site {site!r} draws one mask for the whole batch, but the stream has one member a row; run the members "
+            "one by one, or under vmap with a 0-d member"
+        )
+    return Key(key.words, 0)
+
+
 def check_rows(value: Tensor, rows: int) -> None:
     """Raise ``StreamError`` unless ``value`` has one number for each of ``rows`` rows."""
     if value.shape != (rows,):
