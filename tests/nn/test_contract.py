@@ -49,9 +49,7 @@ FAMILIES = {
     "graphs",
 }
 PLACES = {"input", "hidden", "conv", "fc", "attention", "residual", "embedding", "recurrent", "weights"}
-NOT_VARIANTS = (
-    {dk.ops.attention} if hasattr(dk.ops, "attention") else set()
-)  # where a variant is used, not one
+NOT_VARIANTS = {dk.ops.attention}  # where a variant is used, not one
 
 every = pytest.mark.parametrize("entry", entries())
 every_with_rate = pytest.mark.parametrize("entry", [p for p in entries() if has_rate(p.values[0])])

@@ -1,12 +1,15 @@
 """Stateless differentiable functions: ``op(x, rate, *, training, generator=None, site=None)``."""
 
+from dropkit.ops.attention import MaskError, attention
 from dropkit.ops.paths import drop_path
 from dropkit.ops.spatial import spatial_dropout1d, spatial_dropout2d, spatial_dropout3d
 from dropkit.ops.units import ScalingError, alpha_dropout, dropout, gaussian_dropout
 
 __all__ = [
+    "MaskError",
     "ScalingError",
     "alpha_dropout",
+    "attention",
     "drop_path",
     "dropout",
     "gaussian_dropout",
