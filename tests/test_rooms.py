@@ -24,9 +24,9 @@ MAY_IMPORT = {
     "study": [*MODEL_ROOMS, "stats", "infer", "explain", "zoo", "train", "records"],
     "report": ["core", "stats", "records"],
     "app": [*MODEL_ROOMS, "stats", "infer", "explain", "zoo", "train", "records", "study", "report"],
-    "cli": [*MODEL_ROOMS, "stats", "infer", "explain", "zoo", "train", "records", "study", "report", "app"]
-    + ["_catalogue"],  # which fills the registry from the rooms that hold variants
+    "cli": [*MODEL_ROOMS, "stats", "infer", "explain", "zoo", "train", "records", "study", "report", "app"],
 }
+MAY_IMPORT["cli"].append("_catalogue")  # fills the registry from the rooms that hold variants
 FRONT = {
     "dropkit",
     "dropkit._catalogue",
