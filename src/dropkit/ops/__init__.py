@@ -3,7 +3,7 @@
 from dropkit.ops.attention import MaskError, attention
 from dropkit.ops.paths import drop_path
 from dropkit.ops.spatial import spatial_dropout1d, spatial_dropout2d, spatial_dropout3d
-from dropkit.ops.units import ScalingError, alpha_dropout, dropout, gaussian_dropout
+from dropkit.ops.units import ScalingError, alpha_dropout, dropout, feature_alpha_dropout, gaussian_dropout
 
 __all__ = [
     "MaskError",
@@ -12,6 +12,7 @@ __all__ = [
     "attention",
     "drop_path",
     "dropout",
+    "feature_alpha_dropout",
     "gaussian_dropout",
     "spatial_dropout1d",
     "spatial_dropout2d",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -52,16 +53,37 @@ def alpha_dropout(
     used = check_input("alpha_dropout", x, rate, training=training)
     if not training:
         return x
-    if isinstance(used, Tensor):
-        keep = draw_keep(x.shape, used, x.device, generator=generator, site=site)
-        exact = used.to(x.device, torch.float64)
+    return saturate(x, used, None, generator=generator, site=site)
+
+
+def saturate(
+    x: Tensor,
+    rate: float | Tensor,
+    coins: Sequence[int] | None,
+    *,
+    generator: torch.Generator | None,
+    site: str | None,
+) -> Tensor:
+    """Set what the coins drop to :data:`SATURATION`, then bring mean 0 and variance 1 back.
+
+    Args:
+        x: Input, floating point; may be empty.
+        rate: Probability of dropping in ``[0, 1]``, as ``check_input`` returned it.
+        coins: Shape of the mask, with as many axes as ``x`` and broadcasting over it; None: one coin an element.
+        generator: Source of the mask's key. None: the active stream, else PyTorch's own generator.
+        site: Name under which an active stream counts this call.
+    """
+    if isinstance(rate, Tensor):
+        shape = x.shape if coins is None else coins
+        keep = draw_keep(shape, rate, x.device, generator=generator, site=site)
+        exact = rate.to(x.device, torch.float64)
         a, b = _restoring(exact)
         value = affine(x, keep, a, b, a * SATURATION + b)
         return torch.where(exact < 1.0, value, torch.zeros_like(value))
-    if not needs_bits(x, used, generator, site):
-        return x if used == 0.0 else drop_all(x)
-    a, b = _restoring(used)
-    return masked(x, replacing(used, a, b, math.fsum((a * SATURATION, b))), None, generator, site)
+    if not needs_bits(x, rate, generator, site):
+        return x if rate == 0.0 else drop_all(x)
+    a, b = _restoring(rate)
+    return masked(x, replacing(rate, a, b, math.fsum((a * SATURATION, b))), coins, generator, site)
 
 
 def _restoring(rate: Any) -> tuple[Any, Any]:
