@@ -24,6 +24,14 @@ class DtypeError(InputError, TypeError):
     """A tensor's dtype cannot hold the result of the operation."""
 
 
+class ModuleError(InputError, TypeError):
+    """A wrapper is given a module that it cannot act on."""
+
+
+class OptionError(InputError, ValueError):
+    """An option of a variant has an illegal value."""
+
+
 class StreamError(InputError, RuntimeError):
     """Random numbers were asked for where no stream can supply the right ones."""
 
