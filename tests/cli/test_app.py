@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-COMMANDS = (["study"], ["compare"], ["report"], ["catalogue"], ["data", "fetch"], ["version"])
+COMMANDS = (["study"], ["compare"], ["report"], ["catalogue"], ["data", "fetch"], ["bench"], ["version"])
 
 HEAVY = """
 import sys

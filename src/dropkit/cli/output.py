@@ -43,7 +43,14 @@ def print_summary(summary: Any) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print ``rows`` in aligned columns under ``heads``; the last column is not padded."""
+    """Print ``rows`` as :func:`table` draws them."""
+    print(table(heads, rows))
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return ``rows`` in aligned columns under ``heads``; the last column is not padded."""
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    for row in [heads, *rows]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [heads, *rows]
+    )
