@@ -14,8 +14,8 @@ def asked(monkeypatch):
     """Answer instead of the measuring processes; return what they were asked."""
     questions = []
 
-    def answer(module, *arguments, threads=1):
-        questions.append((module.rpartition(".")[2], *arguments))
+    def answer(module, *arguments, threads=1, keep_pages=False):
+        questions.append((module.rpartition(".")[2], *arguments, *(["kept"] if keep_pages else [])))
         if module.endswith("memory"):
             return {"dropkit": 16, "F.dropout": 4}
         name, count, _ = arguments
@@ -74,6 +74,13 @@ def test_a_busy_machine_is_warned_of(dropkit, asked, monkeypatch):
     assert "not idle (load average 3.0 on 2 cores)" in dropkit("bench", "--rows", "128x512").err
 
 
+def test_freed_memory_can_be_kept(dropkit, asked):
+    answer = dropkit("bench", "--rows", "128x512", "--threads", "1", "--keep-pages")
+    assert asked[0] == ("worker", "128x512", "1", "9", "kept")
+    assert "freed memory kept" in answer.out.splitlines()[0]
+    assert "freed memory" not in dropkit("bench", "--rows", "128x512").out
+
+
 def test_markdown(dropkit, asked):
     lines = dropkit("bench", "--rows", "128x512", "--markdown").out.splitlines()
     assert lines[2] == "| forward | threads | x * c, µs | dropkit |"
@@ -82,10 +89,10 @@ def test_markdown(dropkit, asked):
 def test_a_row_that_fails_leaves_the_others_and_ends_with_1(dropkit, asked, monkeypatch):
     answering = processes.ask
 
-    def ask(module, *arguments, threads=1):
+    def ask(module, *arguments, **more):
         if "128x512" in arguments:
             raise processes.Failed("MemoryError: no")
-        return answering(module, *arguments, threads=threads)
+        return answering(module, *arguments, **more)
 
     monkeypatch.setattr(processes, "ask", ask)
     answer = dropkit("bench", "--rows", "128x512,128x4096", "--threads", "1")
@@ -126,13 +133,15 @@ def test_one_row_measured_for_real(dropkit):
 def test_a_process_that_fails_is_told_by_its_last_line(tmp_path, monkeypatch):
     (tmp_path / "broken.py").write_text("print('{}')\nraise ValueError('the reason')\n")
     (tmp_path / "fine.py").write_text(
-        "import json, os\nprint('noise')\nprint(json.dumps(os.environ['OMP_NUM_THREADS']))\n"
+        "import json, os\nprint('noise')\n"
+        "print(json.dumps([os.environ['OMP_NUM_THREADS'], 'MALLOC_TRIM_THRESHOLD_' in os.environ]))\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with pytest.raises(processes.Failed, match="ValueError: the reason"):
         processes.ask("broken")
-    assert processes.ask("fine", threads=3) == "3"
+    assert processes.ask("fine", threads=3) == ["3", False]
+    assert processes.ask("fine", keep_pages=True) == ["1", True]
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,7 @@ def test_all_contestants_do_what_they_are_called(monkeypatch, backward):
         return lambda *given, **more: calls.append(name) or function(*given, **more)
 
     monkeypatch.setattr(elementwise.F, "dropout", watched("F.dropout", torch.nn.functional.dropout))
-    monkeypatch.setattr(
-        elementwise.dk.nn.Dropout, "forward", watched("dropkit", elementwise.dk.nn.Dropout.forward)
-    )
+    monkeypatch.setattr(elementwise.Dropout, "forward", watched("dropkit", elementwise.Dropout.forward))
     monkeypatch.setattr(torch.autograd, "grad", watched("grad", torch.autograd.grad))
     found, notes = contestants((4, 8), "float32", channels_last=False, backward=backward)
     assert list(found) == ["x * c", "dropkit", "no stream", "F.dropout", "compiled"]

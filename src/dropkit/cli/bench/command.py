@@ -34,6 +34,10 @@ def bench(
     repetitions: Annotated[
         int | None, typer.Option(min=1, help=f"Turns of each contestant. Default: {_TURNS}.")
     ] = None,
+    keep_pages: Annotated[
+        bool,
+        typer.Option("--keep-pages", help="Keep freed memory: without page faults, which cost all the same."),
+    ] = False,
     instructions: Annotated[
         bool, typer.Option("--instructions", help="Count instructions under valgrind instead of time.")
     ] = False,
@@ -50,18 +54,19 @@ def bench(
     if json and markdown:
         raise typer.BadParameter("--json and --markdown exclude each other")
     if instructions:
-        if quick or rows or threads or repetitions:
-            raise typer.BadParameter("--instructions takes no other option but --json")
-        _instructions(json)
+        if quick or rows or threads or repetitions or keep_pages:
+            raise typer.BadParameter("--instructions takes no other option but --json and --markdown")
+        _instructions(json, markdown)
         return
     chosen = _chosen(rows, quick)
     counts = _threads(threads)
     turns = repetitions or (_QUICK_TURNS if quick else _TURNS)
     before = machine.load()
     _announce(chosen, counts, turns, before)
-    results, failures = _measured(chosen, counts, turns)
+    results, failures = _measured(chosen, counts, turns, keep_pages)
     bars = _bars(chosen, results, counts[-1])
-    record = machine.describe() | {"load_average": before, "repetitions": turns, "rate": 0.5}
+    record = machine.describe() | {"load_average": before, "repetitions": turns}
+    record |= {"rate": 0.5, "keep_pages": keep_pages}
     if json:
         print_json(record | {"results": results, "bars": bars})
     else:
@@ -115,7 +120,7 @@ def _announce(chosen: dict[str, list[Row]], counts: Sequence[int], turns: int, l
 
 
 def _measured(
-    chosen: dict[str, list[Row]], counts: Sequence[int], turns: int
+    chosen: dict[str, list[Row]], counts: Sequence[int], turns: int, keep_pages: bool
 ) -> tuple[list[dict[str, Any]], int]:
     """Return all results in order, and how many processes failed."""
     from dropkit.cli.bench.processes import Failed, ask
@@ -126,7 +131,12 @@ def _measured(
         for name in chosen:
             _say(f"{name}, {count} thread{'' if count == 1 else 's'} ...")
             try:
-                results += ask("dropkit.cli.bench.worker", name, str(count), str(turns), threads=count)
+                results += ask(
+                    "dropkit.cli.bench.worker",
+                    *(name, str(count), str(turns)),
+                    threads=count,
+                    keep_pages=keep_pages,
+                )
             except Failed as error:
                 complain(f"{name} with {count} threads failed: {error}")
                 failures += 1
@@ -158,13 +168,14 @@ def _bar(
 def _heading(record: dict[str, Any]) -> str:
     return (
         f"{record['processor']}, {record['cores']} cores; torch {record['torch']}; dropkit {record['dropkit']}, "
-        f"kernels {record['kernels']}; {record['repetitions']} turns; load average {record['load_average']}"
+        f"kernels {record['kernels']}; {record['repetitions']} turns; "
+        f"load average {record['load_average']}{'; freed memory kept' if record['keep_pages'] else ''}"
     )
 
 
-def _instructions(json: bool) -> None:
+def _instructions(json: bool, markdown: bool) -> None:
+    from dropkit.cli.bench import table
     from dropkit.cli.bench.instructions import KERNELS, available, count
-    from dropkit.cli.output import print_table
     from dropkit.ops.kernels import status
 
     if available():
@@ -173,9 +184,8 @@ def _instructions(json: bool) -> None:
     if json:
         print_json(found)
         return
-    print_table(
-        ["kernels", "instructions an element"], [[name, f"{value:.2f}"] for name, value in found.items()]
-    )
+    print(table.instructions(found, markdown=markdown))
+    print()
     print("dropkit.ops.dropout, forward, fp32, rate 0.5, under callgrind (which has no AVX-512)")
 
 

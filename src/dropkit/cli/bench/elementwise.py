@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import dropkit as dk
 from dropkit.cli.bench.rows import Entered
 from dropkit.cli.bench.turns import Loop, repeated
+from dropkit.nn import Dropout
+from dropkit.random import stream
 
 RATE = 0.5
 BASE, OURS, NO_STREAM, TORCH, COMPILED = "x * c", "dropkit", "no stream", "F.dropout", "compiled"
@@ -36,7 +37,7 @@ def contestants(shape: tuple[int, ...], dtype: str, *, channels_last: bool, back
             return repeated(lambda: torch.autograd.grad(function(x), x, gradient))
         return repeated(lambda: function(x))
 
-    module = dk.nn.Dropout(RATE)
+    module = Dropout(RATE)
     found = {
         BASE: loop(lambda x: x * 1.5),
         OURS: _in_stream(loop(module)),
@@ -53,7 +54,7 @@ def contestants(shape: tuple[int, ...], dtype: str, *, channels_last: bool, back
 
 def _in_stream(loop: Loop) -> Loop:
     def inside(times: int) -> None:
-        with dk.random.stream(1):
+        with stream(1):
             loop(times)
 
     return inside

@@ -15,10 +15,9 @@ def kept_for_backward() -> dict[str, int]:
     """Return the bytes kept by dropkit and by PyTorch for :data:`ELEMENTS` elements of fp32."""
     import torch.nn.functional as F
 
-    import dropkit as dk
-    from dropkit.ops import kernels
+    from dropkit.ops import dropout, kernels
 
-    ours = kept_tensors(lambda x: dk.ops.dropout(x, 0.5, training=True))
+    ours = kept_tensors(lambda x: dropout(x, 0.5, training=True))
     return {
         "dropkit": ours + (_KEY if kernels.active() else 0),
         "F.dropout": kept_tensors(lambda x: F.dropout(x, 0.5)),

@@ -20,6 +20,14 @@ def markdown(results: Sequence[Result], bars: Sequence[Result]) -> str:
     return "\n".join(_blocks(results, bars, markdown=True))
 
 
+def instructions(found: Mapping[str, float], *, markdown: bool) -> str:
+    """Return the table of instructions an element, by kernels."""
+    draw = _markdown if markdown else table
+    return draw(
+        ["kernels", "instructions an element"], [[name, f"{value:.2f}"] for name, value in found.items()]
+    )
+
+
 def _blocks(results: Sequence[Result], bars: Sequence[Result], *, markdown: bool) -> Iterator[str]:
     draw = _markdown if markdown else table
     for section in dict.fromkeys(result["section"] for result in results):
