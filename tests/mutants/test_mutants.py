@@ -59,6 +59,22 @@ MUTANTS = [
     ),
     ("nn/module.py", "self._rate = check_rate(value)", "self._rate = value", "nn/test_contract.py"),
     ("nn/paths/drop_path.py", "site=self.site", "site=None", "nn/test_contract.py"),
+    (
+        "ops/weights/drop_connect.py",
+        "site=site, batched=False)",
+        "site=site)",
+        "ops/weights/test_drop_connect.py",
+    ),
+    ("ops/weights/mixout.py", "else start + moved", "else moved", "ops/weights/test_mixout.py"),
+    (
+        "ops/weights/targeted_dropout.py",
+        "rank < count",
+        "rank >= count",
+        "ops/weights/test_targeted_dropout.py",
+    ),
+    ("ops/weights/targeted_dropout.py", "keep | ~candidates", "keep", "ops/weights/test_targeted_dropout.py"),
+    ("nn/weights/drop_connect.py", "layer.groups * n", "n", "nn/weights/test_drop_connect.py"),
+    ("nn/weights/weight_drop.py", '"weight_hh_"', '"weight_"', "nn/weights/test_weight_drop.py"),
 ]
 
 

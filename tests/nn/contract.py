@@ -12,12 +12,31 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflat
 
 import dropkit as dk
 
+# what holds of every wrapper that drops weights of a layer
+WEIGHTS = {
+    "eval": "the layer computes in eval mode, too",
+    "share": "it drops weights, not what goes through",
+    "subset": "it drops weights, not what goes through",
+}
+
 # name of the variant -> promise -> why it is not made; the promises are the arguments of `promised` below
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "gaussian_dropout": {
         "share": "it drops nothing to exact zero",
         "subset": "it drops nothing to exact zero",
         "rate one": "its variance would be infinite",
+    },
+    "drop_connect": WEIGHTS,
+    "mixout": WEIGHTS,
+    "targeted_unit_dropout": WEIGHTS,
+    "targeted_weight_dropout": WEIGHTS,
+    "weight_drop": {
+        **WEIGHTS,
+        "chunks": "it returns states, whose batch axis is the second",
+        "compile": "the compiler breaks its graph at recurrent layers",
+        "empty": "it returns states beside its output",
+        "meta": "it returns states beside its output",
+        "vmap": "torch's recurrent layers take no batch of weights",
     },
     "alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
 }

@@ -162,9 +162,12 @@ def test_the_batch_may_come_in_chunks(entry, seed):
     module.site = "a"
     whole = run(module, inputs, seed)
     assert isinstance(inputs, Tensor)
-    assert torch.equal(run(module, inputs[2:], seed, sample=2), whole[2:])
+    tolerance = (
+        {"rtol": 0.0, "atol": 0.0} if is_plain(entry) else {}
+    )  # a layer sums otherwise in another batch
+    assert_close(run(module, inputs[2:], seed, sample=2), whole[2:], **tolerance)
     order = torch.arange(len(inputs)).flip(0)
-    assert torch.equal(run(module, inputs[order], seed, sample=order), whole[order])
+    assert_close(run(module, inputs[order], seed, sample=order), whole[order], **tolerance)
 
 
 @promised("dtypes")

@@ -3,14 +3,20 @@
 from dropkit.nn.paths import DropPath
 from dropkit.nn.spatial import SpatialDropout1d, SpatialDropout2d, SpatialDropout3d
 from dropkit.nn.units import AlphaDropout, Dropout, FeatureAlphaDropout, GaussianDropout
+from dropkit.nn.weights import DropConnect, Mixout, TargetedUnitDropout, TargetedWeightDropout, WeightDrop
 
 __all__ = [
     "AlphaDropout",
+    "DropConnect",
     "DropPath",
     "Dropout",
     "FeatureAlphaDropout",
     "GaussianDropout",
+    "Mixout",
     "SpatialDropout1d",
     "SpatialDropout2d",
     "SpatialDropout3d",
+    "TargetedUnitDropout",
+    "TargetedWeightDropout",
+    "WeightDrop",
 ]

@@ -4,17 +4,22 @@ from dropkit.ops.attention import MaskError, attention
 from dropkit.ops.paths import drop_path
 from dropkit.ops.spatial import spatial_dropout1d, spatial_dropout2d, spatial_dropout3d
 from dropkit.ops.units import ScalingError, alpha_dropout, dropout, feature_alpha_dropout, gaussian_dropout
+from dropkit.ops.weights import drop_connect, mixout, targeted_unit_dropout, targeted_weight_dropout
 
 __all__ = [
     "MaskError",
     "ScalingError",
     "alpha_dropout",
     "attention",
+    "drop_connect",
     "drop_path",
     "dropout",
     "feature_alpha_dropout",
     "gaussian_dropout",
+    "mixout",
     "spatial_dropout1d",
     "spatial_dropout2d",
     "spatial_dropout3d",
+    "targeted_unit_dropout",
+    "targeted_weight_dropout",
 ]
