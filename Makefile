@@ -29,10 +29,15 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+# The ops have a second implementation, for other devices and where nothing was built: it is tested by itself too.
+REFERENCE := DROPKIT_KERNELS=reference $(BIN)/pytest -n 2 -m 'not slow' tests/ops --ignore-glob='*/test_kernels*'
+
 test: lint types
+	$(REFERENCE)
 	$(BIN)/pytest -n 2 -m 'not slow'
 
 test-all: lint types
+	$(REFERENCE)
 	$(BIN)/pytest -n 2
 
 format: setup
