@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from dropkit.core import Variant
     from dropkit.random import step
     from dropkit.study import StudyResult
-    from dropkit.surgery import Applied, Plan, Rule, plan
+    from dropkit.surgery import Applied, Audit, Plan, Rule, audit, plan
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Applied": "dropkit.surgery",
+    "Audit": "dropkit.surgery",
     "Plan": "dropkit.surgery",
     "Rule": "dropkit.surgery",
     "StudyResult": "dropkit.study",
     "Variant": "dropkit.core",
+    "audit": "dropkit.surgery",
     "catalogue": "dropkit._catalogue",
     "plan": "dropkit.surgery",
     "run_study": "dropkit._run_study",
@@ -33,10 +35,12 @@ _ROOMS = ("nn", "ops", "random", "stats", "surgery", "zoo")
 
 __all__ = [
     "Applied",
+    "Audit",
     "Plan",
     "Rule",
     "StudyResult",
     "Variant",
+    "audit",
     "catalogue",
     "nn",
     "ops",

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from dropkit.cli import bench, catalogue, compare, data, report, study, version
+from dropkit.cli import audit, bench, catalogue, compare, data, report, study, version
 from dropkit.cli.output import INTERRUPTED, WRONG, complain, speak_utf8
 from dropkit.core import InputError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (study, compare, report, catalogue, bench, version):
+for command in (study, compare, report, audit, catalogue, bench, version):
     command.register(app)
 app.add_typer(data.app, name="data")
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import random
-import sys
 import threading
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.overrides import TorchFunctionMode
 
 from dropkit.core import PlanError
 from dropkit.random import stream
 from dropkit.surgery.activations import FUNCTION_NAMES
 from dropkit.surgery.tree import Tree
+from dropkit.surgery.untouched import untouched
 
 
 @dataclass(frozen=True)
@@ -61,9 +57,10 @@ def trace(tree: Tree, example_inputs: Any) -> Trace:
     for name, parameter in tree.root.named_parameters():
         if isinstance(parameter, nn.parameter.UninitializedParameter):
             raise PlanError(f"parameter {name!r} is not initialised yet; run the model once, then plan")
-    args, kwargs = _arguments(example_inputs)
+    args, kwargs = arguments(example_inputs)
     recorder = _Recorder(tree)
-    with _untouched(tree), recorder.watching():
+    # masks of dropkit's own layers are drawn, and never used
+    with untouched(tree), stream(0, rank=0), recorder.watching():
         try:
             tree.root(*args, **kwargs)
         except Exception as error:
@@ -76,7 +73,8 @@ def trace(tree: Tree, example_inputs: Any) -> Trace:
     return Trace(tuple(recorder.calls), tuple(called), None if first is None else first.dtype)
 
 
-def _arguments(example: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+def arguments(example: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Return positional and keyword arguments of a call, from an example in one of its three forms."""
     if isinstance(example, Mapping):
         return (), example
     if isinstance(example, (tuple, list)):
@@ -131,35 +129,3 @@ class _Recorder(TorchFunctionMode):
             self.calls.setdefault((module, function, counts[function]))
             counts[function] += 1
         return func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def _untouched(tree: Tree) -> Iterator[None]:
-    """Run the body in training mode and put back flags, buffers and random states afterwards."""
-    modules = list(tree.modules.values())
-    flags = [module.training for module in modules]
-    slots = [(module, name, value) for module in modules for name, value in module._buffers.items()]
-    copies = [None if value is None else value.clone() for _, _, value in slots]
-    devices = {tensor.device for tensor in tree.root.parameters() if tensor.device.type == "cuda"}
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(sorted(devices, key=str)))
-        stack.enter_context(stream(0, rank=0))  # masks of dropkit's own layers: drawn, and never used
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")  # what the model has to say, it says when it is used
-        if "torch._dynamo" in sys.modules:  # compiled parts would hide what they call
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-        try:
-            for module in modules:
-                module.training = not isinstance(module, _NormBase)
-            yield
-        finally:
-            for module, flag in zip(modules, flags, strict=True):
-                module.training = flag
-            for (module, name, value), copy in zip(slots, copies, strict=True):
-                module._buffers[name] = value
-                if value is not None and copy is not None and not torch.equal(value, copy):
-                    value.copy_(copy)
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)

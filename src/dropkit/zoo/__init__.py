@@ -4,7 +4,7 @@ from dropkit.zoo.alexnet import AlexNet, alexnet_plan_rules
 from dropkit.zoo.build import MODEL_NAMES, build_model
 from dropkit.zoo.cnn import CNN
 from dropkit.zoo.data import Data, Task
-from dropkit.zoo.factory import load_factory
+from dropkit.zoo.factory import call_factory, load_factory
 from dropkit.zoo.fetch import fetch
 from dropkit.zoo.idx_sets import default_dir
 from dropkit.zoo.load import DATA_NAMES, load_data
@@ -20,6 +20,7 @@ __all__ = [
     "Task",
     "alexnet_plan_rules",
     "build_model",
+    "call_factory",
     "default_dir",
     "fetch",
     "load_data",

@@ -1,0 +1,55 @@
+"""Which line of a forward uses Python's or NumPy's random numbers."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+
+from dropkit.surgery.untouched import host_state
+
+# Frames of these draw for somebody else: the line that called them is what a reader looks for.
+_LIBRARIES = (
+    str(Path(torch.__file__).parent),
+    str(Path(np.__file__).parent),
+    str(Path(random.__file__)),
+    str(Path(__file__).parents[2]),
+)
+
+
+def lines_drawing(modules: list[Any], run: Callable[[], Any]) -> list[str]:
+    """Run ``run`` line by line; return ``file:line`` of every line after which a host generator had moved."""
+    found: dict[str, None] = {}
+    state = host_state(modules)
+    at: dict[int, str] = {}  # frame -> the line that it is executing
+
+    def look(frame: FrameType) -> None:
+        nonlocal state
+        now = host_state(modules)
+        if now != state:
+            state = now
+            found[at.get(id(frame), f"{frame.f_code.co_filename}:{frame.f_lineno}")] = None
+
+    def local(frame: FrameType, event: str, _: Any) -> Any:
+        if event in ("line", "return"):
+            look(frame)
+        at[id(frame)] = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        return local
+
+    def entered(frame: FrameType, event: str, _: Any) -> Any:
+        file = frame.f_code.co_filename
+        return None if file.startswith(_LIBRARIES) or file.startswith("<") else local
+
+    before = sys.gettrace()
+    sys.settrace(entered)
+    try:
+        run()
+    finally:
+        sys.settrace(before)
+    return list(found)

@@ -1,0 +1,110 @@
+"""Running somebody's model to look at it, without leaving a mark on it."""
+
+from __future__ import annotations
+
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from dropkit.surgery.tree import Tree
+
+
+@contextmanager
+def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
+    """Run the body in training or in eval mode; put back flags, buffers and random states afterwards.
+
+    Normalisation layers run in eval mode, so that a batch of one row will do. A model that overrides ``train()``
+    decides which of its modules train. No gradient is recorded.
+
+    Args:
+        tree: The model's modules.
+        training: Mode of the model in the body.
+    """
+    modules = list(tree.modules.values())
+    flags = [module.training for module in modules]
+    slots = [(module, name, value) for module in modules for name, value in module._buffers.items()]
+    copies = [None if value is None else value.clone() for _, _, value in slots]
+    wanting = [(p, p.requires_grad) for p in tree.root.parameters()]
+    devices = {tensor.device for tensor in tree.root.parameters() if tensor.device.type == "cuda"}
+    own = [(source, _state(source)) for source in private_generators(modules)]
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(sorted(devices, key=str)))
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # what the model has to say, it says when it is used
+        if "torch._dynamo" in sys.modules:  # compiled parts would hide what they call
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        try:
+            _set_mode(tree.root, modules, training)
+            yield
+        finally:
+            for module, flag in zip(modules, flags, strict=True):
+                module.training = flag
+            for parameter, flag in wanting:
+                parameter.requires_grad_(flag)
+            for (module, name, value), copy in zip(slots, copies, strict=True):
+                module._buffers[name] = value
+                if value is not None and copy is not None and not torch.equal(value, copy):
+                    value.copy_(copy)
+            for source, state in own:
+                _set_state(source, state)
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+
+
+def _set_mode(root: nn.Module, modules: list[nn.Module], training: bool) -> None:
+    overridden = any(
+        type(m).train is not nn.Module.train or type(m).eval is not nn.Module.eval for m in modules
+    )
+    if overridden:
+        root.train() if training else root.eval()
+    else:
+        for module in modules:
+            module.training = training
+    for module in modules:
+        if isinstance(module, _NormBase):
+            module.training = False
+
+
+def private_generators(modules: list[nn.Module]) -> list[Any]:
+    """Return the random generators that modules hold as attributes."""
+    kinds = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
+    found = {id(value): value for m in modules for value in vars(m).values() if isinstance(value, kinds)}
+    return list(found.values())
+
+
+def _state(source: Any) -> Any:
+    if isinstance(source, random.Random):
+        return source.getstate()
+    if isinstance(source, np.random.Generator):
+        return source.bit_generator.state
+    return source.get_state()
+
+
+def _set_state(source: Any, state: Any) -> None:
+    if isinstance(source, random.Random):
+        source.setstate(state)
+    elif isinstance(source, np.random.Generator):
+        source.bit_generator.state = state
+    else:
+        source.set_state(state)
+
+
+def host_state(modules: list[nn.Module]) -> tuple[Any, ...]:
+    """Return what changes when Python's or NumPy's randomness is used, the global and the modules' own."""
+    numpy_state: Any = np.random.get_state()
+    own = [
+        repr(_state(source))
+        for source in private_generators(modules)
+        if not isinstance(source, torch.Generator)
+    ]
+    return random.getstate(), numpy_state[1].tobytes(), numpy_state[2], numpy_state[3], *own
