@@ -6,7 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import dropkit as dk
+from dropkit.core import PlanError
 from dropkit.ops import dropout
+from dropkit.surgery.rules import acts_on_a_tensor
 
 from .models import CNN, MLP, Functional, Twice
 
@@ -133,9 +135,11 @@ def test_masks_are_those_of_the_public_reference():
 
 
 @pytest.mark.parametrize("entry", dk.catalogue(), ids=lambda entry: entry.name)
-def test_every_variant_with_an_op_can_be_attached(entry):
-    if entry.op is None:
-        pytest.skip("has no op")
+def test_every_variant_that_acts_on_a_tensor_can_be_attached(entry):
+    if not acts_on_a_tensor(entry):
+        with pytest.raises(PlanError, match=r"cannot be attached|no default rate"):
+            dk.Rule(at="0", variant=entry.name)
+        return
     _, x = entry.example()
     model = nn.Sequential(nn.Identity())
     plan = dk.plan(model, [dk.Rule(at="0", variant=entry.name)])

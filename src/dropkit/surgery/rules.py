@@ -107,10 +107,10 @@ class Rule:
                 f"rule at {self.at!r}: on={self.on!r} is not supported by variant {entry.name!r}, nor yet by any; "
                 "use on='output' or on='input'"
             )
-        if entry.op is None:
+        if not acts_on_a_tensor(entry):
             raise PlanError(
-                f"rule at {self.at!r}: variant {entry.name!r} has no op and cannot be attached to a model; "
-                "use its module in your own code"
+                f"rule at {self.at!r}: variant {entry.name!r} ({entry.kind}) needs more than a tensor and a rate and "
+                "cannot be attached to a model; use its module in your own code"
             )
 
     def _checked_options(self, entry: Variant) -> Mapping[str, OptionValue]:
@@ -132,6 +132,18 @@ class Rule:
             except InputError as error:
                 raise PlanError(f"rule at {self.at!r}: {error}") from None
         return self.options
+
+
+def acts_on_a_tensor(entry: Variant) -> bool:
+    """Whether the op of ``entry`` is ``op(x, rate, *, training, ...)`` of values, not weights.
+
+    That is all that a module's output or input can give it.
+    """
+    if entry.op is None or entry.default_rate is None or set(entry.at) == {"weights"}:
+        return False
+    first, *rest = inspect.signature(entry.op).parameters.values()
+    needed = {p.name for p in rest if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
+    return first.name == "x" and needed == {"rate", "training"}
 
 
 def option_names(entry: Variant) -> list[str]:
