@@ -75,6 +75,40 @@ MUTANTS = [
     ("ops/weights/targeted_dropout.py", "keep | ~candidates", "keep", "ops/weights/test_targeted_dropout.py"),
     ("nn/weights/drop_connect.py", "layer.groups * n", "n", "nn/weights/test_drop_connect.py"),
     ("nn/weights/weight_drop.py", '"weight_hh_"', '"weight_"', "nn/weights/test_weight_drop.py"),
+    (
+        "ops/paths/stochastic_depth.py",
+        "site=site, batched=False",
+        "site=site",
+        "ops/paths/test_stochastic_depth.py",
+    ),
+    (
+        "ops/paths/fractal_drop_path.py",
+        "survivor.long()",
+        "(survivor * 0).long()",
+        "ops/paths/test_fractal_drop_path.py",
+    ),
+    (
+        "ops/paths/fractal_drop_path.py",
+        "keep | (~keep",
+        "keep & (~keep",
+        "ops/paths/test_fractal_drop_path.py",
+    ),
+    (
+        "ops/paths/steer.py",
+        "save_for_backward(inputs[2])",
+        "save_for_backward(inputs[1])",
+        "ops/paths/test_shake.py",
+    ),
+    ("ops/paths/shake_shake.py", "1.0 - b)", "b)", "ops/paths/test_shake.py"),
+    ("ops/paths/shake_drop.py", "1.0 - sum(alpha) / 2", "1.0", "ops/paths/test_shake.py"),
+    ("ops/paths/swapout.py", 'f"{site}:branch"', "site", "ops/paths/test_swapout.py"),
+    ("nn/paths/layer_drop.py", "if keep is False", "if False", "nn/paths/test_layer_drop.py"),
+    (
+        "nn/paths/fractal_drop_path.py",
+        "columns / max(share, 1e-300)",
+        "columns",
+        "nn/paths/test_fractal_drop_path.py",
+    ),
 ]
 
 

@@ -19,6 +19,18 @@ WEIGHTS = {
     "subset": "it drops weights, not what goes through",
 }
 
+# what holds of every op that takes several tensors
+SEVERAL = {
+    "eval": "it returns the sum or mean of its inputs",
+    "chunks": "it takes several tensors; see its own tests",
+    "empty": "it takes several tensors; see its own tests",
+    "meta": "it takes several tensors; see its own tests",
+}
+TWO_TERMS = {
+    "share": "what is left of another input is no zero",
+    "subset": "what is left of another input is no zero",
+}
+
 # name of the variant -> promise -> why it is not made; the promises are the arguments of `promised` below
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "gaussian_dropout": {
@@ -38,6 +50,21 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "meta": "it returns states beside its output",
         "vmap": "torch's recurrent layers take no batch of weights",
     },
+    "fractal_drop_path": SEVERAL | TWO_TERMS,
+    "layer_drop": {
+        "eval": "the layers compute in eval mode, too",
+        "share": "it drops layers, not what goes through",
+        "subset": "it drops layers, not what goes through",
+    },
+    "shake_drop": {
+        "eval": "it multiplies by the mean factor, as the paper does",
+        "eval without a step": "the mean factor is a function of the rate",
+        "gradients": "its gradient is not the derivative, by design",
+        "share": "it drops nothing to exact zero",
+        "subset": "it drops nothing to exact zero",
+    },
+    "shake_shake": SEVERAL | {"gradients": "its gradient is not the derivative, by design"},
+    "swapout": SEVERAL | TWO_TERMS,
     "alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
 }
 

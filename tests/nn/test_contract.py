@@ -282,7 +282,13 @@ def test_a_schedule_as_rate_means_its_value_now(entry, seed):
     module.rate = Ramp()
     assert "Ramp()" in repr(module)
     assert_close(run(copy.deepcopy(module), inputs, seed, step=2), expected)
-    call(module.eval(), inputs)  # with no stream that could say which step it is
+
+
+@promised_with_rate("eval without a step")
+def test_eval_needs_no_stream_to_say_which_step_it_is(entry):
+    module, inputs = made(entry)
+    module.rate = Ramp()
+    call(module.eval(), inputs)
 
 
 @promised("gradients")

@@ -1,6 +1,14 @@
 """Thin modules over ``dropkit.ops``. Importing this room fills the catalogue with them."""
 
-from dropkit.nn.paths import DropPath
+from dropkit.nn.paths import (
+    DropPath,
+    FractalDropPath,
+    LayerDrop,
+    ShakeDrop,
+    ShakeShake,
+    StochasticDepth,
+    Swapout,
+)
 from dropkit.nn.spatial import SpatialDropout1d, SpatialDropout2d, SpatialDropout3d
 from dropkit.nn.units import AlphaDropout, Dropout, FeatureAlphaDropout, GaussianDropout
 from dropkit.nn.weights import DropConnect, Mixout, TargetedUnitDropout, TargetedWeightDropout, WeightDrop
@@ -11,11 +19,17 @@ __all__ = [
     "DropPath",
     "Dropout",
     "FeatureAlphaDropout",
+    "FractalDropPath",
     "GaussianDropout",
+    "LayerDrop",
     "Mixout",
+    "ShakeDrop",
+    "ShakeShake",
     "SpatialDropout1d",
     "SpatialDropout2d",
     "SpatialDropout3d",
+    "StochasticDepth",
+    "Swapout",
     "TargetedUnitDropout",
     "TargetedWeightDropout",
     "WeightDrop",

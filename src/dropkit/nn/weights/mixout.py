@@ -9,6 +9,7 @@ from dropkit.core import ShapeError, Variant, register
 from dropkit.nn.weights.wrapper import WeightWrapper
 from dropkit.ops import mixout
 from dropkit.ops.rate import Rate
+from dropkit.ops.weights.mixout import Per, check_per
 
 
 class Mixout(WeightWrapper):
@@ -21,6 +22,7 @@ class Mixout(WeightWrapper):
         rate: Probability of replacing, in ``[0, 1]``.
         target: Weights to fall back to, of the shape of the layer's. None: a copy of those it has now. They are the
             buffer ``target``, saved with the wrapper.
+        per: ``"unit"`` or ``"weight"``: whether the weights out of one input share a coin.
         site: Name under which an active stream counts its calls.
 
     Raises:
@@ -31,9 +33,17 @@ class Mixout(WeightWrapper):
     target: Tensor
 
     def __init__(
-        self, layer: nn.Module, rate: Rate, target: Tensor | None = None, *, site: str | None = None
+        self,
+        layer: nn.Module,
+        rate: Rate,
+        target: Tensor | None = None,
+        per: Per = "unit",
+        *,
+        site: str | None = None,
     ) -> None:
         super().__init__(layer, rate, site=site)
+        check_per(per)
+        self.per: Per = per
         start = self.weight if target is None else target
         if start.shape != self.weight.shape:
             raise ShapeError(
@@ -44,7 +54,11 @@ class Mixout(WeightWrapper):
 
     def drawn(self) -> Tensor:
         """Return the weight of one call, some elements of it replaced."""
-        return mixout(self.weight, self.rate, target=self.target, training=True, site=self.site)
+        return mixout(self.weight, self.rate, target=self.target, training=True, per=self.per, site=self.site)
+
+    def extra_repr(self) -> str:
+        """Return what ``print(module)`` shows in its brackets."""
+        return f"{super().extra_repr()}, per={self.per!r}"
 
 
 def _example() -> tuple[Mixout, Tensor]:
@@ -61,8 +75,8 @@ register(
         module=Mixout,
         paper='Lee et al., "Mixout", ICLR 2020, arXiv:1909.11299',
         year=2020,
-        law="each weight is the pretrained u with probability rate, else u + (w - u) / (1 - rate); mean w, "
-        "variance (w - u)^2 rate / (1 - rate)",
+        law="the weights w out of an input are the pretrained u with probability rate, else u + (w - u) / (1 - rate); "
+        "mean w, variance (w - u)^2 rate / (1 - rate)",
         at=("weights",),
         default_rate=0.7,
         samples=True,

@@ -45,9 +45,9 @@ def drop_connect(
         StreamError: The stream has one member a row, and there are no ``copies``.
 
     Reference:
-        Wan et al., "Regularization of Neural Networks using DropConnect", ICML 2013, eq. (5): ``r = a((M * W) v)``,
-        a mask a sample. *Departures*: scaled while training, and the mean at test time (theirs: not scaled, and a
-        sampled Gaussian approximation of the activations); biases are left alone (theirs: masked as well); one mask
+        Wan et al., "Regularization of Neural Networks using DropConnect", ICML 2013, sec. 3: ``r = a((M * W) v)`` with
+        a mask ``M`` a sample. *Departures*: scaled while training, and the mean at test time (theirs: not scaled, and
+        a sampled Gaussian approximation of the activations); biases are left alone (theirs: masked as well); one mask
         a call unless ``copies`` is given.
     """
     used = check_input("drop_connect", x, rate, training=training)

@@ -44,7 +44,7 @@ def targeted_weight_dropout(
         StreamError: The stream has one member a row.
 
     Reference:
-        Gomez et al., "Learning Sparse Networks Using Targeted Dropout", 2019, arXiv:1905.13678, sec. 3 and eq. (2).
+        Gomez et al., "Learning Sparse Networks Using Targeted Dropout", 2019, arXiv:1905.13678, sec. 3.
         *Departures*: in eval mode nothing is pruned.
     """
     return _targeted("targeted_weight_dropout", x, rate, training, share, generator, site, units=False)
@@ -73,7 +73,7 @@ def targeted_unit_dropout(
         site: Name under which an active stream counts this call.
 
     Reference:
-        Gomez et al., "Learning Sparse Networks Using Targeted Dropout", 2019, arXiv:1905.13678, sec. 3 and eq. (1).
+        Gomez et al., "Learning Sparse Networks Using Targeted Dropout", 2019, arXiv:1905.13678, sec. 3.
         *Departures*: in eval mode nothing is pruned.
     """
     return _targeted("targeted_unit_dropout", x, rate, training, share, generator, site, units=True)
