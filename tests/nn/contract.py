@@ -66,6 +66,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "shake_shake": SEVERAL | {"gradients": "its gradient is not the derivative, by design"},
     "swapout": SEVERAL | TWO_TERMS,
     "alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
+    "feature_alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
 }
 
 
