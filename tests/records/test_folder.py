@@ -1,13 +1,23 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
 from dropkit.core import FolderError
-from dropkit.records import config_sha256, current_versions, lock, open_folder, run_path, write_json
+from dropkit.records import (
+    Fingerprint,
+    check_folder,
+    config_sha256,
+    current_versions,
+    lock,
+    open_folder,
+    run_path,
+    write_json,
+)
 
 CONFIG = '# wholly mine\r\nname = "a" # μ\n'
 
@@ -58,6 +68,29 @@ def test_another_config_is_refused(tmp_path):
         open_folder(tmp_path, "x")
     assert "choose another --out, or use the config it began with" in str(caught.value)
     assert content(tmp_path) == before
+
+
+def test_other_data_model_code_or_torch_is_refused_and_changes_nothing(tmp_path):
+    ours = Fingerprint(data="a" * 64, model="b" * 64, sources={"mine": "c" * 64})
+    now = {"torch": current_versions()["torch"]}
+    open_folder(tmp_path, CONFIG, versions=now, fingerprint=ours)
+    before = content(tmp_path)
+    assert open_folder(tmp_path, CONFIG, fingerprint=ours).fingerprint == ours
+    assert check_folder(tmp_path, CONFIG).fingerprint == ours  # not asked to compare
+    for change, words in [
+        ({"data": "d" * 64}, "other data"),
+        ({"model": "d" * 64}, "other initial weights"),
+        ({"sources": {"mine": "d" * 64}}, "another source of module mine"),
+        ({"sources": {}}, "another source of module mine"),
+    ]:
+        for call in (check_folder, open_folder):
+            with pytest.raises(FolderError, match=f"began with {words}.*choose another --out, or restore"):
+                call(tmp_path, CONFIG, fingerprint=ours.model_copy(update=change))
+    assert content(tmp_path) == before
+    other = tmp_path / "other"
+    open_folder(other, CONFIG, versions={"torch": "0.1"}, fingerprint=ours)
+    with pytest.raises(FolderError, match=rf"began with torch 0\.1 \(this is {re.escape(now['torch'])}\)"):
+        check_folder(other, CONFIG, fingerprint=ours)
 
 
 def test_a_config_changed_in_the_folder_is_refused_and_a_lost_one_is_put_back(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from dropkit.records import Epoch, PlanResult, Results, RunRecord, StudyInfo, Timing
+from dropkit.records import Epoch, Fingerprint, PlanResult, Results, RunRecord, StudyInfo, Timing
 
 ROW = PlanResult(mean=0.1, sd=0.01)
 
@@ -11,6 +11,7 @@ def test_unknown_keys_are_refused_everywhere(run):
         (RunRecord, run().model_dump(by_alias=True)),
         (Epoch, {"epoch": 1, "train": {}, "val": {}}),
         (PlanResult, {"mean": None, "sd": None}),
+        (Fingerprint, {"data": "0" * 64, "model": "1" * 64}),
         (StudyInfo, {"schema": 1, "config_sha256": "0" * 64, "versions": {}}),
         (
             Timing,

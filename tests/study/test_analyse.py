@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from dropkit import stats
-from dropkit.records import Epoch, RunRecord
+from dropkit.records import Epoch, Fingerprint, RunRecord
 from dropkit.study.analyse import analyse
 from dropkit.study.config import load_config
 from dropkit.study.grid import candidates
 from dropkit.study.preflight import Facts
 from tests.study.small import study
 
-FACTS = Facts("classification", (80, 20, 50), ("a", "b", "c"), 1.0)
+KNOWN_BY = Fingerprint(data="0" * 64, model="1" * 64)
+FACTS = Facts("classification", (80, 20, 50), ("a", "b", "c"), 1.0, KNOWN_BY)
 HIDDEN = {"rules": [{"at": "hidden", "rate": 0.5}]}
 INPUT = {"rules": [{"at": "input", "rate": 0.2}]}
 SEEDS = 8

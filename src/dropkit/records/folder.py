@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dropkit.core import FolderError
 from dropkit.records.lock import holds_lock, lock
-from dropkit.records.models import StudyInfo
+from dropkit.records.models import Fingerprint, StudyInfo
 from dropkit.records.reading import is_temporary, read_study
 from dropkit.records.writing import write_bytes, write_json
 
@@ -37,7 +37,11 @@ def current_versions() -> dict[str, str]:
 
 
 def open_folder(
-    folder: str | os.PathLike[str], config_text: str, *, versions: Mapping[str, str] | None = None
+    folder: str | os.PathLike[str],
+    config_text: str,
+    *,
+    versions: Mapping[str, str] | None = None,
+    fingerprint: Fingerprint | None = None,
 ) -> StudyInfo:
     """Make ``folder`` the study of ``config_text``, or find that it is already.
 
@@ -49,37 +53,49 @@ def open_folder(
         folder: Made if missing, with its parents.
         config_text: The study's configuration.
         versions: For a new folder's ``study.json``; default: :func:`current_versions`.
+        fingerprint: Of data and model, for a new folder's ``study.json``; that of an old folder has to be the same.
 
     Returns:
         What ``study.json`` says: for an old folder, the versions that the study began with.
 
     Raises:
-        FolderError: It belongs to another configuration, is not empty and no study, is locked by another study, is
-            not a folder, or cannot be written.
+        FolderError: It belongs to another configuration, data, model or torch, is not empty and no study, is locked
+            by another study, is not a folder, or cannot be written.
     """
     path = Path(folder)
-    check_folder(path, config_text)
+    check_folder(path, config_text, fingerprint=fingerprint)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FolderError(f"cannot make folder {path}: {error.strerror}; {_OTHER}") from error
     with nullcontext() if holds_lock(path) else lock(path):
-        info = check_folder(path, config_text)  # again: another study may have been faster
+        info = check_folder(
+            path, config_text, fingerprint=fingerprint
+        )  # again: another study may have been faster
         _sweep(path)
         if not (path / "config.toml").exists():
             write_bytes(path / "config.toml", config_text.encode("utf-8"))
         if info is None:
             found = current_versions() if versions is None else dict(versions)
-            info = StudyInfo(config_sha256=config_sha256(config_text), versions=found)
+            digest = config_sha256(config_text)
+            info = StudyInfo(config_sha256=digest, versions=found, fingerprint=fingerprint)
             write_json(path / "study.json", info)
         return info
 
 
-def check_folder(folder: str | os.PathLike[str], config_text: str) -> StudyInfo | None:
+def check_folder(
+    folder: str | os.PathLike[str], config_text: str, *, fingerprint: Fingerprint | None = None
+) -> StudyInfo | None:
     """Return the study that ``folder`` already is, None where one may begin; nothing is written.
 
+    Args:
+        folder: A study's, an empty one, or one that is not there.
+        config_text: The study's configuration.
+        fingerprint: Of data and model as they are now, or None: don't compare those, nor torch's version.
+
     Raises:
-        FolderError: It belongs to another configuration, is not empty and no study, or is not a folder.
+        FolderError: It belongs to another configuration, data, model or torch, is not empty and no study, or is not
+            a folder.
     """
     path = Path(folder)
     try:
@@ -103,7 +119,29 @@ def check_folder(folder: str | os.PathLike[str], config_text: str) -> StudyInfo 
         raise FolderError(
             f"{path / 'config.toml'} was changed after the study began; put back the original, or {_OTHER}"
         )
+    if fingerprint is not None and (changes := _changes(info, fingerprint)):
+        raise FolderError(
+            f"{path} began with {' and '.join(changes)}, so that new runs would not be comparable with those it has; "
+            f"{_OTHER}, or restore what changed"
+        )
     return info
+
+
+def _changes(info: StudyInfo, now: Fingerprint) -> list[str]:
+    """Return what is no longer as it was when the study began; a folder of old knows only of torch."""
+    changes, torch = [], current_versions().get("torch")
+    if (before := info.versions.get("torch")) not in (None, torch):
+        changes.append(f"torch {before} (this is {torch})")
+    if (was := info.fingerprint) is not None:
+        if was.data != now.data:
+            changes.append(f"other data (sha256 {was.data[:12]}..., this has {now.data[:12]}...)")
+        sources = [name for name, digest in was.sources.items() if now.sources.get(name) != digest]
+        changes += [f"another source of module {name}" for name in sources]
+        if was.model != now.model:
+            changes.append(
+                f"other initial weights (sha256 {was.model[:12]}..., this has {now.model[:12]}...)"
+            )
+    return changes
 
 
 def _check_empty(path: Path, entries: set[str], config_text: str) -> None:

@@ -24,6 +24,7 @@ Metrics = dict[str, float | dict[str, list[float | None]] | None]
 
 PlanName = Annotated[str, AfterValidator(check_plan_name)]
 Seed = Annotated[int, Field(ge=0)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Verdict = Literal["helped", "hurt", "no difference"]
 
@@ -42,16 +43,39 @@ class _File(_Part):
     schema_: Literal[1] = Field(default=1, alias="schema")
 
 
+class Fingerprint(_Part):
+    """What a study's runs depend on beside its configuration; all digests are SHA-256 in hexadecimal.
+
+    Args:
+        data: Of the examples in the training, validation and test part of the first seed.
+        model: Of the initial weights of the first seed: names, shapes, dtypes and values.
+        sources: Of the source of each module that holds a factory of the user's, by the module's name.
+    """
+
+    data: Digest
+    model: Digest
+    sources: dict[str, Digest] = {}
+
+
 class StudyInfo(_File):
     """``study.json``: what the folder belongs to.
 
     Args:
         config_sha256: Digest of ``config.toml``, lower-case hexadecimal.
         versions: Of Python and of the packages that decide the results, at the study's beginning.
+        fingerprint: Of data and model at the study's beginning. Absent from the file if None, as in folders of old.
     """
 
-    config_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    config_sha256: Digest
     versions: dict[str, str]
+    fingerprint: Fingerprint | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        if self.fingerprint is None:
+            del values["fingerprint"]
+        return values
 
 
 class Epoch(_Part):

@@ -7,15 +7,21 @@ from pathlib import Path
 
 from dropkit import records
 from dropkit.core import FolderError
-from dropkit.records import RunRecord
+from dropkit.records import Fingerprint, RunRecord
 from dropkit.study.config import StudyConfig
 from dropkit.study.grid import Candidate
 from dropkit.study.text import config_text
 
 
-def check_folder(folder: Path, config: StudyConfig) -> None:
-    """Refuse a folder that the study cannot have, before the preflight takes its time; nothing is written."""
-    records.check_folder(folder, config_text(config))
+def check_folder(folder: Path, config: StudyConfig, fingerprint: Fingerprint | None = None) -> None:
+    """Refuse a folder that the study cannot have; nothing is written.
+
+    Args:
+        folder: The study's, if it can have it.
+        config: The study.
+        fingerprint: Of its data and model; None before the preflight, which is to take its time only for a good folder.
+    """
+    records.check_folder(folder, config_text(config), fingerprint=fingerprint)
 
 
 def runs_done(

@@ -14,8 +14,10 @@ from torch.utils.data import Subset
 
 from dropkit import zoo
 from dropkit.core import ConfigError, InputError
+from dropkit.records import Fingerprint
 from dropkit.stats import LARGER_IS_BETTER
 from dropkit.study.config import StudyConfig
+from dropkit.study.fingerprint import fingerprint
 from dropkit.study.grid import Candidate
 from dropkit.study.material import build, load, with_plan
 from dropkit.train import evaluate, fit
@@ -32,12 +34,14 @@ class Facts:
         sizes: Examples in the training, validation and test part.
         class_names: Of a classification, where known.
         run_seconds: Estimate of a run's duration, mean over the plans, on one thread.
+        fingerprint: By which the study recognises its data and model later.
     """
 
     task: zoo.Task
     sizes: tuple[int, int, int]
     class_names: tuple[str, ...] | None
     run_seconds: float
+    fingerprint: Fingerprint
 
     @property
     def test_train_ratio(self) -> float:
@@ -60,7 +64,8 @@ def preflight(config: StudyConfig, candidates: Sequence[Candidate]) -> Facts:
         sizes = (_size(data.train), _size(data.val), _size(data.test))
         _trial(config, None, data, sizes)  # what fails here is no plan's fault
         seconds = [_trial(config, first[plan], data, sizes) for plan in config.plans]
-    return Facts(data.task, sizes, data.class_names, sum(seconds) / len(seconds))
+        known_by = fingerprint(config, data, lambda: build(config, data, config.seeds[0]))
+    return Facts(data.task, sizes, data.class_names, sum(seconds) / len(seconds), known_by)
 
 
 def _refuse_main(config: StudyConfig) -> None:

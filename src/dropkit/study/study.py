@@ -49,6 +49,7 @@ def survey(
     found = candidates(study)
     check_folder(folder, study)
     facts = preflight(study, found)
+    check_folder(folder, study, facts.fingerprint)
     done = runs_done(study, folder, found)
     runs = len(found) * len(study.seeds)
     seconds = _run_seconds(folder, done, facts) * math.ceil((runs - len(done)) / workers)
@@ -89,7 +90,7 @@ def run_study(
     found = candidates(study)
     check_folder(folder, study)
     facts = preflight(study, found)
-    records.open_folder(folder, config_text(study))
+    records.open_folder(folder, config_text(study), fingerprint=facts.fingerprint)
     with records.lock(folder):
         done = runs_done(study, folder, found)
         _run(study, folder, found, done, workers, facts, observer or Silent())
