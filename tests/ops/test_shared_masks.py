@@ -51,3 +51,43 @@ def test_a_shared_mask_follows_members_under_vmap(draw, seed):
     rows = torch.vmap(member)(torch.tensor([0, 4]))
     assert torch.equal(rows[1], member(4))
     assert not torch.equal(rows[0], rows[1])
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_samples_that_share_a_mask_get_the_same_whatever_the_batch(draw, seed):
+    with stream(seed, member=2, shared_axis=(0, 6)):
+        six = draw((6, 9), True)
+    assert torch.equal(six, six[:1].expand_as(six))
+    with stream(seed, member=2, shared_axis=(0, 2)):
+        assert torch.equal(draw((2, 9), True), six[:2])
+    with stream(seed, member=3, shared_axis=(0, 6)):
+        assert not torch.equal(draw((6, 9), True), six)
+    with stream(seed, shared_axis=(1, 9)):
+        nine = draw((6, 9), True)
+    assert torch.equal(nine, nine[:, :1].expand_as(nine))
+    assert not torch.equal(nine, nine[:1].expand_as(nine))
+
+
+def test_weights_have_no_batch_to_share_over(seed):
+    with stream(seed):
+        expected = draw_keep((4, 9), 0.4, CPU, generator=None, site="w", batched=False)
+    with stream(seed, shared_axis=(0, 6)):
+        assert torch.equal(draw_keep((4, 9), 0.4, CPU, generator=None, site="w", batched=False), expected)
+
+
+@pytest.mark.parametrize("axis", [(0, 5), (1, 6), (2, 6)])
+def test_a_mask_without_the_batch_is_named(axis, seed):
+    with (
+        stream(seed, shared_axis=axis),
+        pytest.raises(StreamError, match=r"site 'w' draws a mask of shape \(6, 9\), which has no axis"),
+    ):
+        drop(torch.ones(6, 9), 0.4, None, generator=None, site="w")
+
+
+def test_samples_that_share_numbers_may_have_rates_of_their_own(seed):
+    rates = torch.linspace(0, 1, 6, dtype=torch.float64)[:, None]
+    with stream(seed, shared_axis=(0, 6)):
+        keep = draw_keep((6, 500), rates, CPU, generator=None, site="w")
+    for row, rate in zip(keep, rates.flatten().tolist(), strict=True):
+        with stream(seed, shared_axis=(0, 1)):
+            assert torch.equal(row, draw_keep((1, 500), rate, CPU, generator=None, site="w")[0])

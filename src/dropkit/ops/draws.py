@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dropkit.core import ShapeError
-from dropkit.random import Key, keep_mask, next_key, normal, skip_key, uniform
+from dropkit.random import Key, keep_mask, mask_shape, next_key, normal, skip_key, uniform
 from dropkit.random.packed import without_rows
 
 
@@ -42,7 +42,8 @@ def draw_keep(
     if known is not None or math.prod(shape) == 0:
         skip_key(site, generator)
         return torch.full(tuple(shape), bool(known), device=device)
-    return keep_mask(shape, rate, _key(site, generator, device, batched), device)
+    drawn = mask_shape(shape, site, generator, batched=batched)
+    return keep_mask(drawn, rate, _key(site, generator, device, batched), device).expand(tuple(shape))
 
 
 def draw_uniform(
@@ -57,7 +58,8 @@ def draw_uniform(
     if math.prod(shape) == 0:
         skip_key(site, generator)
         return torch.empty(tuple(shape), dtype=torch.float64, device=device)
-    return uniform(shape, _key(site, generator, device, batched), device)
+    drawn = mask_shape(shape, site, generator, batched=batched)
+    return uniform(drawn, _key(site, generator, device, batched), device).expand(tuple(shape))
 
 
 def draw_normal(
@@ -72,7 +74,8 @@ def draw_normal(
     if math.prod(shape) == 0:
         skip_key(site, generator)
         return torch.empty(tuple(shape), dtype=torch.float64, device=device)
-    return normal(shape, _key(site, generator, device, batched), device)
+    drawn = mask_shape(shape, site, generator, batched=batched)
+    return normal(drawn, _key(site, generator, device, batched), device).expand(tuple(shape))
 
 
 def _key(site: str | None, generator: torch.Generator | None, device: torch.device, batched: bool) -> Key:

@@ -15,8 +15,9 @@ from dropkit.ops import reference
 from dropkit.ops.kernels import direct
 from dropkit.ops.kernels import masked as native
 from dropkit.ops.law import Law
-from dropkit.random import keep_mask, next_key
+from dropkit.random import keep_mask, mask_shape, next_key
 from dropkit.random.packed import without_rows
+from dropkit.random.stream import innermost
 
 
 def masked(
@@ -38,6 +39,8 @@ def masked(
         site: Name under which an active stream counts this call.
         batched: Whether the first axis of the mask is the batch; see :func:`dropkit.ops.draws.draw_keep`.
     """
+    if (current := innermost()) is not None and current.shared_axis is not None:
+        shape = mask_shape(x.shape if shape is None else shape, site, generator, batched=batched)
     key = next_key(site, generator, x.device)
     if not batched:
         key = without_rows(key, site)

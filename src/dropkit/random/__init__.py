@@ -5,6 +5,7 @@ from dropkit.random.draw import next_key, skip_key
 from dropkit.random.key import Key, child_seed
 from dropkit.random.reference import mask
 from dropkit.random.schedule import Schedule
+from dropkit.random.shared import mask_shape
 from dropkit.random.stream import Stream, step, stream
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "child_seed",
     "keep_mask",
     "mask",
+    "mask_shape",
     "next_key",
     "normal",
     "skip_key",

@@ -32,7 +32,8 @@ def keep_mask(shape: Sequence[int], rate: float | Tensor, key: Key, device: torc
 
     Args:
         shape: Shape of the mask; its first axis is the one that a per-row ``sample`` or ``member`` counts.
-        rate: Probability of dropping, in ``(0, 1)``; or a tensor that broadcasts to ``shape``, in ``[0, 1]``.
+        rate: Probability of dropping, in ``(0, 1)``; or a tensor that broadcasts against ``shape``, in
+            ``[0, 1]``: elements of the mask that share a number may have rates of their own.
         key: Key of the call.
         device: Where to make it.
 
@@ -46,13 +47,12 @@ def keep_mask(shape: Sequence[int], rate: float | Tensor, key: Key, device: torc
     if not isinstance(low, Tensor) and low == 0:
         return bits >= high
     tie = bits == high
-    if not can_branch_on_data(device) or isinstance(start, Tensor):
+    if not can_branch_on_data(device) or isinstance(start, Tensor) or isinstance(low, Tensor):
         return (bits > high) | (tie & (_bits(start, shape, TIE, words, device) >= low))
     keep = bits > high
     ties = tie.flatten().nonzero().flatten()  # one element in 65,536: draw again for these alone
     if ties.numel():
-        least = low.expand(tuple(shape)).flatten()[ties] if isinstance(low, Tensor) else low
-        keep.view(-1)[ties] = bits_at(ties + start, TIE, words) >= least
+        keep.view(-1)[ties] = bits_at(ties + start, TIE, words) >= low
     return keep
 
 

@@ -35,8 +35,17 @@ class Stream:
     Enter it with ``with``; streams nest, and the innermost wins. Made by :func:`stream`.
     """
 
-    def __init__(self, seed: int, step: int, rank: int, member: int | Tensor, sample: int | Tensor) -> None:
+    def __init__(
+        self,
+        seed: int,
+        step: int,
+        rank: int,
+        member: int | Tensor,
+        sample: int | Tensor,
+        shared_axis: tuple[int, int] | None = None,
+    ) -> None:
         seed_words(seed)
+        self.shared_axis = shared_axis
         self.seed = seed
         self.rank = _check_word("rank", rank)
         self.member = (
@@ -173,6 +182,7 @@ def stream(
     rank: int | None = None,
     member: int | Tensor = 0,
     sample: int | Tensor = 0,
+    shared_axis: tuple[int, int] | None = None,
 ) -> Stream:
     """Return a stream of masks that are a pure function of their key.
 
@@ -189,11 +199,13 @@ def stream(
             member a row of the masks, shape ``(N,)``.
         sample: Index of row 0 in the data, or an int64 tensor with one index a row, shape ``(N,)``; with it,
             masks do not depend on how a batch is cut into chunks.
+        shared_axis: ``(axis, length)`` of the batch in every mask, if all samples are to share their masks: the index
+            of the mask then leaves that axis out. A mask without such an axis raises ``StreamError``.
 
     Raises:
         StreamError: A value is outside its range.
     """
-    return Stream(seed, step, distributed_rank() if rank is None else rank, member, sample)
+    return Stream(seed, step, distributed_rank() if rank is None else rank, member, sample, shared_axis)
 
 
 def innermost() -> Stream | None:
