@@ -31,6 +31,19 @@ TWO_TERMS = {
     "subset": "what is left of another input is no zero",
 }
 
+# what holds of every module whose rate is a parameter of its own
+LEARNED = {
+    "rate zero": "it learns its rate, which is above 0",
+    "tensor rates": "it learns its rate, and takes numbers to start from",
+    "eval without a step": "it learns its rate, and takes numbers to start from",
+}
+RELAXED = {
+    **LEARNED,
+    "rate one": "it learns its rate, which is below 1",
+    "share": "its mask is relaxed, and drops nothing to exact zero",
+    "subset": "its mask is relaxed, and drops nothing to exact zero",
+}
+
 # name of the variant -> promise -> why it is not made; the promises are the arguments of `promised` below
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "gaussian_dropout": {
@@ -65,9 +78,62 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "shake_shake": SEVERAL | {"gradients": "its gradient is not the derivative, by design"},
     "swapout": SEVERAL | TWO_TERMS,
+    "concrete_dropout": RELAXED,
+    "concrete_dropout1d": RELAXED,
+    "concrete_dropout2d": RELAXED,
+    "concrete_dropout3d": RELAXED,
+    "variational_dropout": {
+        "share": "it drops nothing to exact zero",
+        "subset": "it drops nothing to exact zero",
+        **LEARNED,
+    },
+    "variational_weights": {
+        "eval": "it is the layer it wraps",
+        "share": "it drops nothing to exact zero",
+        "subset": "it drops nothing to exact zero",
+        **LEARNED,
+    },
+    "sparse_variational": {"eval": "it is the layer it wraps, without its needless weights"},
+    "learnable_bernoulli": {
+        **LEARNED,
+        "rate one": "it learns its rate, which is inside (0, 1)",
+    },
+    "conditional": {
+        "gradients": "its rates come from the input, by which a hard mask cannot be differentiated"
+    },
+    "standout": {"eval": "it wraps a layer, and takes the mean"},
+    "guided_dropout": {
+        "eval": "its strengths multiply the input",
+        "share": "units of the inactive region are kept",
+    },
+    "attention_based_dropout": {
+        "rate zero": "the importance map acts where the salient region is not hidden",
+    },
+    "excitation_dropout": {
+        "eval": "it is the layers it wraps",
+        "share": "it drops features, not class scores",
+        "subset": "it drops features, not class scores",
+        "gradients": "its rates come from the input, by which a mask cannot be differentiated",
+    },
+    "quantal_synaptic_dilution": {"rate zero": "the size of a quantum is random at any rate"},
+    "drop_in": {
+        "eval": "it wraps a layer",
+        "share": "what is dropped is replaced by the input",
+        "subset": "what is dropped is replaced by the input",
+        "eval without a step": "it takes the mean in eval mode, which needs the rate",
+    },
+    "neuron_drop_in": {
+        "eval": "it wraps layers",
+        "share": "it drops neurons, not outputs",
+        "subset": "it drops neurons, not outputs",
+    },
     "alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
     "feature_alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
 }
+
+
+# name of the variant -> largest rate that `made` gives it
+LARGEST = {"variational_dropout": 0.4, "variational_weights": 0.4}  # they learn rates below 1/2
 
 
 def entries():
@@ -105,7 +171,7 @@ def is_plain(entry):
 def made(entry, rate=0.5):
     module, inputs = entry.example()
     if has_rate(entry):
-        module.rate = rate
+        module.rate = min(rate, LARGEST.get(entry.name, 1.0))
     return module.train(), inputs
 
 
