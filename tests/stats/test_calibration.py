@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from dropkit.core import DataError
-from dropkit.stats import classification_metrics, expected_calibration_error, reliability
+from dropkit.stats import (
+    brier,
+    classification_metrics,
+    classwise_calibration_error,
+    expected_calibration_error,
+    reliability,
+)
 
 
 def calibrated(numbers, n, classes):
@@ -60,3 +66,47 @@ def test_bad_input():
         reliability([[0.5, 0.5]], [0], bins=0)
     with pytest.raises(DataError, match="row 0 sums to 2"):
         expected_calibration_error([[1.0, 1.0]], [0])
+
+
+def test_bins_of_equal_mass_hold_equally_many(numbers):
+    p, y = calibrated(numbers, 600, 4)
+    table = reliability(p, y, bins=12, binning="equal-mass")
+    assert np.abs(table.counts - 50).max() <= 1
+    assert expected_calibration_error(p, y, bins=12, binning="equal-mass") != expected_calibration_error(
+        p, y, bins=12
+    )
+    tied = np.tile([[0.75, 0.25]], (40, 1))
+    assert reliability(tied, y[:40] % 2, binning="equal-mass").counts.sum() == 40
+
+
+def test_classwise_error_sees_what_the_confidence_hides():
+    p = np.tile([[0.6, 0.3, 0.1]], (100, 1))
+    y = np.repeat([0, 2], [60, 40])  # right about the first class, wrong about the others
+    assert expected_calibration_error(p, y) == pytest.approx(0.0)
+    assert classwise_calibration_error(p, y) == pytest.approx((0.0 + 0.3 + 0.3) / 3)
+
+
+@pytest.mark.parametrize("binning", ["equal-width", "equal-mass"])
+def test_brier_adds_up_and_is_its_definition(binning, numbers):
+    p, y = calibrated(numbers, 500, 3)
+    parts = brier(p, y, binning=binning)
+    assert parts.score == pytest.approx(((p - np.eye(3)[y]) ** 2).sum(axis=1).mean())
+    assert parts.reliability - parts.resolution + parts.uncertainty + parts.within == pytest.approx(
+        parts.score
+    )
+    assert min(parts.reliability, parts.resolution, parts.uncertainty) > 0
+    constant = np.tile(np.bincount(y, minlength=3) / 500, (500, 1))
+    parts = brier(constant, y)
+    assert parts.score == pytest.approx(parts.uncertainty)
+    assert max(parts.reliability, parts.resolution, abs(parts.within)) < 1e-12
+
+
+def test_brier_of_certain_forecasts():
+    right = brier(np.eye(2)[[0, 1, 1, 0]], [0, 1, 1, 0])
+    assert (right.score, right.reliability, right.resolution, right.uncertainty) == (0.0, 0.0, 0.5, 0.5)
+    assert brier(np.eye(2)[[0, 1, 1, 0]], [1, 0, 0, 1]).score == 2.0
+
+
+def test_an_unknown_binning_is_refused():
+    with pytest.raises(DataError, match="binning must be 'equal-width' or 'equal-mass', got 'quantile'"):
+        reliability([[0.5, 0.5]], [0], binning="quantile")
