@@ -109,6 +109,25 @@ MUTANTS = [
         "columns",
         "nn/paths/test_fractal_drop_path.py",
     ),
+    (
+        "nn/schedules/linear.py",
+        "min(step / self.steps, 1.0)",
+        "step / self.steps",
+        "nn/schedules/test_values.py",
+    ),
+    (
+        "nn/schedules/early_late.py",
+        "self.rate if step >= self.steps",
+        "self.rate if step > self.steps",
+        "nn/schedules/test_values.py",
+    ),
+    ("nn/schedules/by_epoch.py", "step // self.steps_per_epoch", "step", "nn/schedules/test_values.py"),
+    (
+        "nn/paths/scheduled_drop_path.py",
+        ' * check_rate(depth, "depth")',
+        "",
+        "nn/paths/test_scheduled_drop_path.py",
+    ),
 ]
 
 

@@ -43,6 +43,12 @@ RELAXED = {
     "share": "its mask is relaxed, and drops nothing to exact zero",
     "subset": "its mask is relaxed, and drops nothing to exact zero",
 }
+# what holds of every schedule
+SCHEDULED = {
+    "no stream": "only a stream says which step it is",
+    "meta": "only a stream says which step it is",
+}
+FROM_ZERO = SCHEDULED | {"random": "its rate is 0 at step 0"}
 
 # name of the variant -> promise -> why it is not made; the promises are the arguments of `promised` below
 EXCEPTIONS: dict[str, dict[str, str]] = {
@@ -127,6 +133,12 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "share": "it drops neurons, not outputs",
         "subset": "it drops neurons, not outputs",
     },
+    "annealed": SCHEDULED,
+    "cosine_schedule": SCHEDULED,
+    "curriculum": FROM_ZERO,
+    "early_dropout": SCHEDULED,
+    "late_dropout": FROM_ZERO,
+    "linear_schedule": SCHEDULED,
     "alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
     "feature_alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
 }

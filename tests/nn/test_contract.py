@@ -145,7 +145,7 @@ def test_the_module_is_its_op_and_rate_zero_the_input_itself(entry, seed):
     assert entry.op(x, 0.3, training=False) is x
 
 
-@promised("random")
+@promised("no stream")
 def test_without_a_stream_manual_seed_decides(entry, seed):
     module, inputs = made(entry)
     with torch.random.fork_rng():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,10 +53,10 @@ def _room(module: Any) -> str:
 
 
 def _section(entry: Variant) -> str:
-    names = " and ".join(f"`{public_name(value)}`" for value in (entry.op, entry.module) if value is not None)
+    names = " and ".join(f"`{public_name(value)}`" for value in _subjects(entry))
     rate = "none" if entry.default_rate is None else f"{entry.default_rate:g}"
     facts = [
-        f"{names or 'a schedule'} ({entry.kind})",
+        f"{names} ({entry.kind})",
         f"Law: {entry.law}",
         f"Default rate: {rate}. At: {', '.join(entry.at) or 'where you call it'}. "
         f"Samples at prediction: {'yes' if entry.samples else 'no'}",
@@ -66,7 +65,17 @@ def _section(entry: Variant) -> str:
     return f"### {entry.name}\n\n{_first_line(entry)}\n\n" + "\n".join(f"- {fact}" for fact in facts) + "\n"
 
 
+def _subjects(entry: Variant) -> list[Any]:
+    """Return the op and the module of ``entry``, or what there is of them; of a schedule, its class or function."""
+    found = [value for value in (entry.op, entry.module) if value is not None]
+    if found:
+        return found
+    from dropkit import nn
+
+    rate = getattr(entry.example()[0], "rate", None)
+    return [getattr(nn, entry.name) if rate is None else type(rate)]
+
+
 def _first_line(entry: Variant) -> str:
-    source: Callable[..., Any] | type | None = entry.op or entry.module
-    text = (source.__doc__ or "") if source is not None else (type(entry.example()[0].rate).__doc__ or "")
+    text: str = _subjects(entry)[0].__doc__
     return re.sub(r":\w+:(`[^`]+`)", r"\1", text.strip().splitlines()[0]).replace("``", "`")

@@ -8,6 +8,7 @@ from torch import Tensor
 from dropkit.core import Variant, register
 from dropkit.nn.module import RateModule
 from dropkit.ops import dropout
+from dropkit.ops.rate import Rate
 from dropkit.ops.units.dropout import Scaling, check_scaling
 
 
@@ -21,7 +22,7 @@ class Dropout(RateModule):
         site: Name under which an active stream counts its calls.
     """
 
-    def __init__(self, rate: float, scaling: Scaling = "train", *, site: str | None = None) -> None:
+    def __init__(self, rate: Rate, scaling: Scaling = "train", *, site: str | None = None) -> None:
         super().__init__(rate, site=site)
         check_scaling(scaling)
         self.scaling: Scaling = scaling
