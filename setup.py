@@ -19,10 +19,18 @@ X86 = platform.machine().lower() in ("x86_64", "amd64")
 # Each file is compiled for its own instruction set; which one runs is decided at run time. GCC's straight-line
 # vectoriser only gets in the way of code that is written in vectors, and its own headers trip its own warnings.
 INTRINSICS = ["-fno-tree-slp-vectorize", "-Wno-uninitialized", "-Wno-maybe-uninitialized"]
-AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mf16c", "-mprefer-vector-width=512"]
+AVX512 = [
+    "-mavx512f",
+    "-mavx512bw",
+    "-mavx512dq",
+    "-mavx512vl",
+    "-mf16c",
+    "-mfma",
+    "-mprefer-vector-width=512",
+]
 VECTOR_FLAGS = {
     "kernels_avx512": [*AVX512, *INTRINSICS],
-    "kernels_avx2": ["-mavx2", "-mf16c", *INTRINSICS],
+    "kernels_avx2": ["-mavx2", "-mf16c", "-mfma", *INTRINSICS],
     "kernels_portable": [],
 }
 # Rounding is part of what the library promises: no contraction to fused multiply-add.

@@ -1,5 +1,6 @@
 """The native kernels against the plain-torch reference: the same bits, masks and outputs, whatever is asked."""
 
+import copy
 import itertools
 
 import pytest
@@ -15,7 +16,16 @@ from dropkit.ops.kernels import loading
 from dropkit.ops.kernels import masked as native
 from dropkit.ops.law import replacing, selecting
 from dropkit.random import Key, keep_mask
-from tests.nn.contract import has_rate, is_plain
+from tests.nn.contract import (
+    assert_close,
+    entries,
+    floats,
+    leaves_requiring_gradients,
+    made,
+    map_floats,
+    run,
+    same,
+)
 
 KERNELS = [name for name in kernels.status().supported if name != "reference"]
 pytestmark = pytest.mark.skipif(not KERNELS, reason=kernels.status().reason)
@@ -106,7 +116,7 @@ def test_bits_are_those_of_the_reference(name, key, rate, start, count):
         expected = (number >= law.threshold).view(1, count)
     else:
         expected = keep_mask((1, count + start), rate, Key(key), rows.device)[:, start:]
-    got = torch.ops.dropkit_native.select(rows, torch.tensor([*key, start]), law.threshold, 1.0, rows.shape)
+    got = torch.ops.dropkit_native.select(rows, torch.tensor([*key, start]), law.tensor(), rows.shape)
     assert torch.equal(got == 1.0, expected)
 
 
@@ -206,30 +216,25 @@ def test_a_tie_is_settled_by_sixteen_more_bits(seed):
         assert torch.equal(native.masked(x, selecting(rate, 1.0), None, Key((seed, 1, 2, 3))) == 1, expected)
 
 
-@pytest.mark.parametrize(
-    "entry", [v for v in dk.catalogue() if is_plain(v) and has_rate(v)], ids=lambda v: v.name
-)
+@pytest.mark.parametrize("entry", entries())
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_every_op_gives_the_same_with_and_without_kernels(entry, dtype, seed):
-    _, x = entry.example()
-    x = x.to(dtype)
-    outputs = []
+def test_every_entry_gives_the_same_with_and_without_kernels(entry, dtype, seed):
+    module, inputs = made(entry, 0.3)
+    module.to(dtype)
+    state, outputs = copy.deepcopy(module.state_dict()), []
     for name in (*KERNELS, "reference"):
         kernels.use(name)
-        leaf = x.clone().requires_grad_()
-        with dk.random.stream(seed, sample=3):
-            y = entry.op(leaf, 0.3, training=True)
-        y.sum().backward()
-        outputs.append((y.detach(), leaf.grad))
-    for y, gradient in outputs[:-1]:
+        module.load_state_dict(state)
+        fresh, leaves = leaves_requiring_gradients(map_floats(lambda x: x.to(dtype), inputs))
+        values = floats(run(module, fresh, seed, sample=3))
+        sum(v.sum() for v in values if v.requires_grad).backward()
+        outputs.append((values, [leaf.grad for leaf in leaves]))
+    for values, gradients in outputs[:-1]:
         if entry.name == "gaussian_dropout":
-            near = {torch.float64: 1e-12, torch.float32: 3e-7, torch.bfloat16: 2e-2, torch.float16: 2e-3}[
-                dtype
-            ]
-            torch.testing.assert_close(y, outputs[-1][0], rtol=near, atol=0)
+            near = {torch.float64: 1e-12, torch.float32: 3e-7, torch.bfloat16: 2e-2, torch.float16: 2e-3}
+            assert_close(values, outputs[-1][0], rtol=near[dtype], atol=0)
         else:
-            assert_same(y, outputs[-1][0])
-            assert_same(gradient, outputs[-1][1])
+            assert same((values, gradients), outputs[-1])
 
 
 def test_a_negated_view_and_a_watched_call_give_the_same(seed):

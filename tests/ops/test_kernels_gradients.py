@@ -179,19 +179,26 @@ def test_registered_operators_pass_opcheck(key, dtype, coins, x, seed):
     ):
         data = data.clone(memory_format=torch.preserve_format).requires_grad_()
         fit = _fit(coins, data)
-        torch.library.opcheck(OPERATORS.select.default, (data, words, 2**31 + 1, 2.0, fit))
-        torch.library.opcheck(OPERATORS.affine.default, (data, words, 2**31 + 1, 2.0, 0.5, -1.0, fit))
+        affine = replacing(0.5, 2.0, 0.5, -1.0).tensor()
+        torch.library.opcheck(OPERATORS.select.default, (data, words, selecting(0.5, 2.0).tensor(), fit))
+        torch.library.opcheck(OPERATORS.affine.default, (data, words, affine, fit))
 
 
 def test_operators_refuse_what_does_not_fit(x):
-    key, select = torch.zeros(5, dtype=torch.int64), OPERATORS.select.default
+    key, law, select = (
+        torch.zeros(5, dtype=torch.int64),
+        selecting(0.5, 2.0).tensor(),
+        OPERATORS.select.default,
+    )
     for bad in (
-        lambda: select(x, key, 1, 1.0, (6, 7)),
-        lambda: select(x, key, 1, 1.0, (6, 7, 4)),
-        lambda: select(x, key[:4], 1, 1.0, (6, 7, 5)),
-        lambda: select(x, key.int(), 1, 1.0, (6, 7, 5)),
-        lambda: select(x, key.expand(5, 5), 1, 1.0, (6, 7, 5)),
-        lambda: select(x.long(), key, 1, 1.0, (6, 7, 5)),
+        lambda: select(x, key, law, (6, 7)),
+        lambda: select(x, key, law, (6, 7, 4)),
+        lambda: select(x, key[:4], law, (6, 7, 5)),
+        lambda: select(x, key.int(), law, (6, 7, 5)),
+        lambda: select(x, key.expand(5, 5), law, (6, 7, 5)),
+        lambda: select(x, key, law.float(), (6, 7, 5)),
+        lambda: select(x, key, law[:1], (6, 7, 5)),
+        lambda: select(x.long(), key, law, (6, 7, 5)),
     ):
         with pytest.raises(RuntimeError):
             bad()

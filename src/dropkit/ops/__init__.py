@@ -1,5 +1,6 @@
 """Stateless differentiable functions: ``op(x, rate, *, training, generator=None, site=None)``."""
 
+from dropkit.ops import fused
 from dropkit.ops.attention import MaskError, attention
 from dropkit.ops.conditional import attention_based_dropout, conditional, guided_dropout
 from dropkit.ops.learned import (
@@ -34,6 +35,7 @@ __all__ = [
     "excitation_dropout",
     "feature_alpha_dropout",
     "fractal_drop_path",
+    "fused",
     "gaussian_dropout",
     "guided_dropout",
     "information_dropout",

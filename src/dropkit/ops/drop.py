@@ -38,13 +38,14 @@ def drop(
     if isinstance(rate, Tensor):
         shape = x.shape if coins is None else coins
         keep = draw_keep(shape, rate, x.device, generator=generator, site=site, batched=batched)
-        return select(x, keep, _scales(rate, x) if scaled else 1.0)
+        return select(x, keep, keep_scales(rate, x) if scaled else 1.0)
     if not needs_bits(x, rate, generator, site):
         return x if rate == 0.0 else drop_all(x)
     law = selecting(rate, keep_scale(rate) if scaled else 1.0)
     return masked(x, law, coins, generator, site, batched=batched)
 
 
-def _scales(rate: Tensor, x: Tensor) -> Tensor:
+def keep_scales(rate: Tensor, x: Tensor) -> Tensor:
+    """Return ``1 / (1 - rate)`` in fp64 for a tensor of rates, and 1 at rate 1; see ``reference.keep_scale``."""
     exact = rate.to(x.device, torch.float64)
     return torch.where(exact < 1.0, 1.0 / (1.0 - exact), 1.0)

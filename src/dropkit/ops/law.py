@@ -7,8 +7,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from dropkit.random.layout import threshold
+from dropkit.random.philox import MASK32
 
 
 class Form(IntEnum):
@@ -31,6 +33,19 @@ class Law(NamedTuple):
     def derivative(self) -> Law:
         """Return the law of a tangent or a gradient: what the output has of ``x`` itself."""
         return self if self.form == Form.SELECT else selecting(self.rate, self.scale)
+
+    def tensor(self) -> Tensor:
+        """Return what registered operators take: threshold and scale, and for AFFINE shift and dropped value too.
+
+        fp64 holds each exactly. In compiled code a rate that was changed is a symbolic number, and added to a
+        tensor it stays one: as an operator's own argument it would be a constant, compiled again each time.
+        """
+        rest = (self.shift, self.dropped) if self.form == Form.AFFINE else ()
+        if not torch.compiler.is_compiling():
+            return torch.tensor((self.threshold, self.scale, *rest), dtype=torch.float64, device="cpu")
+        zero = torch.zeros((), dtype=torch.float64, device="cpu")
+        drawn = ((zero + self.rate) * 2.0**32).round().clamp(1.0, float(MASK32))
+        return torch.stack((drawn, zero + self.scale, *(zero + number for number in rest)))
 
 
 def selecting(rate: float, scale: float) -> Law:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from dropkit.ops.kernels import loading
 
@@ -16,6 +17,16 @@ def can_take(x: Tensor) -> bool:
     if not loading.active() or x.device.type != "cpu" or x.dtype not in DTYPES:
         return False
     return torch.compiler.is_compiling() or (type(x) in _PLAIN and x.layout is torch.strided)
+
+
+def is_plain(*tensors: Tensor) -> bool:
+    """Whether the kernels can compute on all ``tensors``, in eager code under no transform and no forward mode."""
+    return (
+        not torch.compiler.is_compiling()
+        and torch._C._functorch.maybe_current_level() is None
+        and forward_ad._current_level < 0
+        and all(can_take(x) for x in tensors)
+    )
 
 
 def address(x: Tensor) -> int | None:

@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 
 from dropkit.ops.kernels import direct, loading
 from dropkit.ops.kernels.operators import batched
-from dropkit.ops.law import Form, Law
+from dropkit.ops.law import Form, Law, selecting
 from dropkit.random import Key
 from dropkit.random.packed import Packed, packed
 
@@ -59,13 +59,15 @@ def _compute(x: Tensor, law: Law, shape: Sequence[int] | None, key: Packed) -> T
 
 def _operator(x: Tensor, law: Law, shape: Sequence[int], key: Packed) -> Tensor:
     operators = torch.ops.dropkit_native
-    numbers = (law.threshold, law.scale)
-    if law.form == Form.SELECT:
-        select = operators.select.default if isinstance(key, Tensor) else operators.select.words
-        output: Tensor = select(x, key, *numbers, shape)
+    select = law.form == Form.SELECT
+    if isinstance(key, Tensor):
+        output: Tensor = (operators.select if select else operators.affine).default(
+            x, key, law.tensor(), shape
+        )
+    elif select:
+        output = operators.select.words(x, key, law.threshold, law.scale, shape)
     else:
-        affine = operators.affine.default if isinstance(key, Tensor) else operators.affine.words
-        output = affine(x, key, *numbers, law.shift, law.dropped, shape)
+        output = operators.affine.words(x, key, law.threshold, law.scale, law.shift, law.dropped, shape)
     return output
 
 
@@ -76,20 +78,15 @@ class _Masked(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, key, law, shape = inputs
-        if isinstance(key, Tensor):
-            ctx.save_for_backward(key)
-            ctx.save_for_forward(key)
-            key = None
-        ctx.rest = law.derivative(), shape, key
+        keep_key(ctx, *inputs[1:])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return _again(ctx, gradient), None, None, None
+        return again(ctx, gradient), None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        return _again(ctx, tangent)
+        return again(ctx, tangent)
 
     @staticmethod
     def vmap(
@@ -101,9 +98,25 @@ class _Masked(torch.autograd.Function):
         return _Masked.apply(x, key, law, shape), 0  # type: ignore[no-untyped-call]
 
 
-def _again(ctx: Any, x: Tensor) -> Tensor:
+def keep_key(ctx: Any, key: Packed, law: Law, shape: Sequence[int] | None, *tensors: Tensor) -> None:
+    """Keep in ``ctx`` what :func:`again` needs, 16 bytes where the key has no tensors, and ``tensors`` before it."""
+    saved = (*tensors, key) if isinstance(key, Tensor) else tensors
+    if saved:
+        ctx.save_for_backward(*saved)
+        ctx.save_for_forward(*saved)
+    ctx.rest = law.derivative(), shape, None if isinstance(key, Tensor) else key
+
+
+def kept_key(ctx: Any) -> tuple[Law, Sequence[int] | None, Packed]:
+    """Return the law of the derivative, the mask's shape and the key that were kept."""
     law, shape, key = ctx.rest
-    return _differentiable(x, law, shape, ctx.saved_tensors[0] if key is None else key)
+    return law, shape, ctx.saved_tensors[-1] if key is None else key
+
+
+def again(ctx: Any, x: Tensor, *, scaled: bool = True) -> Tensor:
+    """Return a gradient or tangent: ``x`` under the mask that was kept."""
+    law, shape, key = kept_key(ctx)
+    return _differentiable(x, law if scaled else selecting(law.rate, 1.0), shape, key)
 
 
 # torch.autograd.Function.apply binds its arguments to the signature of forward() in Python, which takes as long

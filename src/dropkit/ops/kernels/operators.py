@@ -13,24 +13,22 @@ from torch import Tensor
 
 from dropkit.ops.kernels.loading import native
 
+OPERATORS = torch.ops.dropkit_native
 
-def _like(x: Tensor, *_: Any) -> Tensor:
+
+def like(x: Tensor, *_: Any) -> Tensor:
+    """Return an output that only has its metadata, those of the first argument."""
     return torch.empty_like(x)
 
 
 def _keep_key(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    key, threshold, scale, *_, shape = inputs[1:]
-    ctx.save_for_backward(key)
-    ctx.rest = threshold, scale, shape
+    _, key, law, shape = inputs
+    ctx.save_for_backward(key, law if law.numel() == 2 else law[:2].clone())
+    ctx.shape = shape
 
 
-def _select_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
-    (key,), (threshold, scale, shape) = ctx.saved_tensors, ctx.rest
-    return torch.ops.dropkit_native.select(gradient, key, threshold, scale, shape), None, None, None, None
-
-
-def _affine_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    return (*_select_gradient(ctx, gradient), None, None)
+def _select_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    return OPERATORS.select(gradient, *ctx.saved_tensors, ctx.shape), None, None, None
 
 
 def batched(
@@ -56,26 +54,22 @@ def batched(
     return x, key if key.ndim == 1 else key.unsqueeze(0), (1, *shape)
 
 
-def _batch_select(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Tensor, int]:
-    x, key, *numbers, shape = inputs
-    x, key, shape = batched(info.batch_size, in_dims, x, key, shape)
-    return torch.ops.dropkit_native.select(x, key, *numbers, shape), 0
+def _batch_masked(name: str) -> Any:
+    def batch(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Tensor, int]:
+        x, key, law, shape = inputs
+        x, key, shape = batched(info.batch_size, in_dims, x, key, shape)
+        return getattr(OPERATORS, name)(x, key, law, shape), 0
 
-
-def _batch_affine(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Tensor, int]:
-    x, key, *numbers, shape = inputs
-    x, key, shape = batched(info.batch_size, in_dims, x, key, shape)
-    return torch.ops.dropkit_native.affine(x, key, *numbers, shape), 0
+    return batch
 
 
 def _register() -> None:
-    for name in ("select", "select.words", "affine", "affine.words"):
-        torch.library.register_fake(f"dropkit_native::{name}", _like)
-    select, affine = "dropkit_native::select", "dropkit_native::affine"
-    torch.library.register_autograd(select, _select_gradient, setup_context=_keep_key)
-    torch.library.register_autograd(affine, _affine_gradient, setup_context=_keep_key)
-    torch.library.register_vmap(select, _batch_select)
-    torch.library.register_vmap(affine, _batch_affine)
+    for name in ("select", "affine"):
+        operator = f"dropkit_native::{name}"
+        torch.library.register_fake(operator, like)
+        torch.library.register_fake(f"{operator}.words", like)
+        torch.library.register_autograd(operator, _select_gradient, setup_context=_keep_key)
+        torch.library.register_vmap(operator, _batch_masked(name))
 
 
 if native is not None:

@@ -9,11 +9,11 @@ std::vector<const Kernels*> supported() {
   std::vector<const Kernels*> found;
 #ifdef DROPKIT_X86
   __builtin_cpu_init();
-  const bool half = __builtin_cpu_supports("f16c");
-  if (half && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+  const bool common = __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma");
+  if (common && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
     found.push_back(&avx512_kernels);
-  if (half && __builtin_cpu_supports("avx2")) found.push_back(&avx2_kernels);
+  if (common && __builtin_cpu_supports("avx2")) found.push_back(&avx2_kernels);
 #endif
   found.push_back(&portable_kernels);
   return found;

@@ -20,8 +20,16 @@ struct Call {
   uint32_t threshold;
 };
 
-// All operands and the output are contiguous, `count` long; the mask starts at element number `start`.
-void run_dense(const Call& call, const Key& key, uint64_t start, const void* const* operands, void* out, int64_t count);
+// Contiguous operands and output of `count` elements; the last operand of BIAS_ADD has `period`, and is repeated.
+struct Dense {
+  const void* operand[3];
+  void* out;
+  int64_t count;
+  int64_t period;
+};
+
+// The mask starts at element number `start`.
+void run_dense(const Call& call, const Key& key, uint64_t start, const Dense& tensors);
 
 // One tensor's memory, axis by axis.
 struct View {

@@ -18,11 +18,22 @@ constexpr int64_t ITEM_SIZE[DTYPES] = {4, 8, 2, 2};
 // How an output element comes from its bit, its operands a, b, c and the constants s, t, u. Arithmetic is in
 // fp32 (fp64 for fp64), every step rounded there, and one final rounding to the dtype.
 enum Form : int {
-  SELECT = 0, // keep ? a * s : 0
-  AFFINE = 1, // keep ? a * s + t : u
-  FORMS = 2
+  SELECT = 0,    // keep ? a * s : 0
+  AFFINE = 1,    // keep ? a * s + t : u
+  RELU = 2,      // keep ? max(a, 0) * s : 0
+  RELU_GRAD = 3, // b <= 0 ? 0 : a * s      (b: the output of RELU; no bits needed)
+  ADD = 4,       // (keep ? a * s : 0) + b
+  BIAS_ADD = 5,  // (keep ? (a + c) * s : 0) + b
+  // keep ? f(a) * s : 0, and keep ? a * s * f'(b) : 0; f in fp64, rounded to fp32; not for fp64
+  GELU = 6,
+  GELU_GRAD = 7,
+  GELU_TANH = 8,
+  GELU_TANH_GRAD = 9,
+  SILU = 10,
+  SILU_GRAD = 11,
+  FORMS = 12
 };
-constexpr int OPERANDS[FORMS] = {1, 1};
+constexpr int OPERANDS[FORMS] = {1, 1, 1, 2, 2, 3, 1, 2, 1, 2, 1, 2};
 
 struct Key {
   uint32_t word[4];

@@ -110,6 +110,11 @@ inline Float kept_product(Mask k, Float a, Float b) {
   return {{_mm256_and_ps(_mm256_mul_ps(a.v[0], b.v[0]), spread8(k.bits)),
            _mm256_and_ps(_mm256_mul_ps(a.v[1], b.v[1]), spread8(k.bits >> 8))}};
 }
+inline Mask at_most_zero(Float a) {
+  const __m256 zero = _mm256_setzero_ps();
+  return {static_cast<uint16_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.v[0], zero, _CMP_LE_OQ)) |
+                                (_mm256_movemask_ps(_mm256_cmp_ps(a.v[1], zero, _CMP_LE_OQ)) << 8))};
+}
 inline void fill(Float& out, double value) { out.v[0] = out.v[1] = _mm256_set1_ps(static_cast<float>(value)); }
 
 struct Double {
@@ -134,6 +139,13 @@ inline __attribute__((always_inline)) Double kept_product(Mask k, Double a, Doub
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) a.v[i] = _mm256_and_pd(_mm256_mul_pd(a.v[i], b.v[i]), spread4(k.bits >> (4 * i)));
   return a;
+}
+inline __attribute__((always_inline)) Mask at_most_zero(Double a) {
+  unsigned bits = 0;
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i)
+    bits |= static_cast<unsigned>(_mm256_movemask_pd(_mm256_cmp_pd(a.v[i], _mm256_setzero_pd(), _CMP_LE_OQ))) << (4 * i);
+  return {static_cast<uint16_t>(bits)};
 }
 inline void fill(Double& out, double value) {
   for (int i = 0; i < 4; ++i) out.v[i] = _mm256_set1_pd(value);

@@ -77,6 +77,7 @@ inline Float operator*(Float a, Float b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline Float operator+(Float a, Float b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline Float choose(Mask k, Float a, Float b) { return {_mm512_mask_blend_ps(k, b.v, a.v)}; }
 inline Float kept_product(Mask k, Float a, Float b) { return {_mm512_maskz_mul_ps(k, a.v, b.v)}; }
+inline Mask at_most_zero(Float a) { return _mm512_cmp_ps_mask(a.v, _mm512_setzero_ps(), _CMP_LE_OQ); }
 inline void fill(Float& out, double value) { out.v = _mm512_set1_ps(static_cast<float>(value)); }
 
 struct Double {
@@ -95,6 +96,11 @@ inline Double choose(Mask k, Double a, Double b) {
 inline Double kept_product(Mask k, Double a, Double b) {
   return {{_mm512_maskz_mul_pd(static_cast<__mmask8>(k), a.v[0], b.v[0]),
            _mm512_maskz_mul_pd(static_cast<__mmask8>(k >> 8), a.v[1], b.v[1])}};
+}
+inline Mask at_most_zero(Double a) {
+  const __m512d zero = _mm512_setzero_pd();
+  return static_cast<Mask>(_mm512_cmp_pd_mask(a.v[0], zero, _CMP_LE_OQ) |
+                           (_mm512_cmp_pd_mask(a.v[1], zero, _CMP_LE_OQ) << 8));
 }
 inline void fill(Double& out, double value) { out.v[0] = out.v[1] = _mm512_set1_pd(value); }
 

@@ -117,6 +117,11 @@ inline __attribute__((always_inline)) Numbers<T> kept_product(Mask k, const Numb
   for (int i = 0; i < 16; ++i) zero.v[i] = T{0};
   return choose(k, a * b, zero);
 }
+template <class T> inline Mask at_most_zero(const Numbers<T>& a) {
+  uint32_t bits = 0;
+  for (int i = 0; i < 16; ++i) bits |= static_cast<uint32_t>(a.v[i] <= T{0}) << i;
+  return {static_cast<uint16_t>(bits)};
+}
 template <class T> inline void fill(Numbers<T>& out, double value) {
   for (int i = 0; i < 16; ++i) out.v[i] = static_cast<T>(value);
 }

@@ -89,11 +89,15 @@ Tensor run(const Call& call, const MaskSource& mask, const std::vector<const Ten
   }
   Tensor out = torch::stable::empty_like(x);
   bool dense = full && x.is_contiguous() && out.is_contiguous();
-  for (const Tensor* other : operands) dense &= other->is_contiguous() && to_shape(other->sizes()) == sizes;
+  for (size_t j = 0; j < operands.size(); ++j) {
+    const Shape own = to_shape(operands[j]->sizes());
+    const bool row = j == 2 && own.size() == 1 && own.back() == sizes.back();
+    dense &= operands[j]->is_contiguous() && (own == sizes || row);
+  }
   if (dense) {
-    const void* data[3] = {};
-    for (size_t j = 0; j < operands.size(); ++j) data[j] = operands[j]->const_data_ptr();
-    run_dense(call, mask.keys[0], mask.starts[0], data, out.mutable_data_ptr(), x.numel());
+    Dense tensors{{}, out.mutable_data_ptr(), x.numel(), operands.back()->numel()};
+    for (size_t j = 0; j < operands.size(); ++j) tensors.operand[j] = operands[j]->const_data_ptr();
+    run_dense(call, mask.keys[0], mask.starts[0], tensors);
     return out;
   }
   std::vector<View> views;
@@ -106,30 +110,90 @@ Call call(Form form, const Tensor& x, int64_t threshold, double s, double t = 0.
   return {form, dtype_of(x), {s, t, u}, static_cast<uint32_t>(threshold)};
 }
 
-template <class KeyLike>
-Tensor select(const Tensor& x, const KeyLike& key, int64_t threshold, double scale, const Shape& shape) {
-  return run(call(SELECT, x, threshold, scale), mask_source(key, shape), {&x});
+// `law`: threshold and scale, for AFFINE shift and what a dropped element becomes, as fp64, which holds each exactly.
+// A tensor, so that compiled code takes another rate without being compiled again.
+Call call(Form form, const Tensor& x, const Tensor& law) {
+  const int64_t size = form == AFFINE ? 4 : 2;
+  STD_TORCH_CHECK(law.scalar_type() == ScalarType::Double && law.dim() == 1 && law.size(0) == size && law.is_cpu(),
+                  "law must be a float64 CPU tensor of shape (", size, ",)");
+  const Tensor dense = torch::stable::contiguous(law);
+  const double* numbers = static_cast<const double*>(dense.const_data_ptr());
+  Call call{form, dtype_of(x), {numbers[1], 0.0, 0.0}, static_cast<uint32_t>(numbers[0])};
+  if (form == AFFINE) call.constants.t = numbers[2], call.constants.u = numbers[3];
+  return call;
 }
-template <class KeyLike>
-Tensor affine(const Tensor& x, const KeyLike& key, int64_t threshold, double scale, double shift, double dropped,
-              const Shape& shape) {
-  return run(call(AFFINE, x, threshold, scale, shift, dropped), mask_source(key, shape), {&x});
+
+Tensor select(const Tensor& x, const Tensor& key, const Tensor& law, const Shape& mask) {
+  return run(call(SELECT, x, law), mask_source(key, mask), {&x});
+}
+Tensor select_words(const Tensor& x, const Shape& key, int64_t threshold, double scale, const Shape& mask) {
+  return run(call(SELECT, x, threshold, scale), mask_source(key, mask), {&x});
+}
+Tensor affine(const Tensor& x, const Tensor& key, const Tensor& law, const Shape& mask) {
+  return run(call(AFFINE, x, law), mask_source(key, mask), {&x});
+}
+Tensor affine_words(const Tensor& x, const Shape& key, int64_t threshold, double scale, double shift, double dropped,
+                    const Shape& mask) {
+  return run(call(AFFINE, x, threshold, scale, shift, dropped), mask_source(key, mask), {&x});
+}
+
+// The fused forms have one bit an element.
+MaskSource full_mask(const Tensor& x, const Tensor& key) { return mask_source(key, to_shape(x.sizes())); }
+
+Tensor relu_select(const Tensor& x, const Tensor& key, const Tensor& law) {
+  return run(call(RELU, x, law), full_mask(x, key), {&x});
+}
+Tensor relu_select_backward(const Tensor& grad, const Tensor& output, const Tensor& law) {
+  const MaskSource unused = mask_source(Shape{0, 0, 0, 0, 0}, to_shape(grad.sizes()));
+  return run(call(RELU_GRAD, grad, law), unused, {&grad, &output});
+}
+Form activation(int64_t form, const Tensor& x) {
+  STD_TORCH_CHECK(form == GELU || form == GELU_TANH || form == SILU, "no activation has the number ", form);
+  STD_TORCH_CHECK(dtype_of(x) != FLOAT64, "activations in float64 have no kernel");
+  return static_cast<Form>(form);
+}
+Tensor activation_select(const Tensor& x, int64_t form, const Tensor& key, const Tensor& law) {
+  return run(call(activation(form, x), x, law), full_mask(x, key), {&x});
+}
+Tensor activation_select_backward(const Tensor& grad, const Tensor& x, int64_t form, const Tensor& key,
+                                  const Tensor& law) {
+  const Form slope = static_cast<Form>(activation(form, x) + 1);
+  return run(call(slope, grad, law), full_mask(grad, key), {&grad, &x});
+}
+Tensor select_add(const Tensor& x, const Tensor& residual, const Tensor& key, const Tensor& law) {
+  return run(call(ADD, x, law), full_mask(x, key), {&x, &residual});
+}
+Tensor bias_select_add(const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& key,
+                       const Tensor& law) {
+  return run(call(BIAS_ADD, x, law), full_mask(x, key), {&x, &residual, &bias});
 }
 
 } // namespace
 
 STABLE_TORCH_LIBRARY(dropkit_native, m) {
-  m.def("select(Tensor x, Tensor key, int threshold, float scale, int[] mask) -> Tensor");
+  m.def("select(Tensor x, Tensor key, Tensor law, int[] mask) -> Tensor");
   m.def("select.words(Tensor x, int[] key, int threshold, float scale, int[] mask) -> Tensor");
-  m.def("affine(Tensor x, Tensor key, int threshold, float scale, float shift, float dropped, int[] mask) -> Tensor");
+  m.def("affine(Tensor x, Tensor key, Tensor law, int[] mask) -> Tensor");
   m.def("affine.words(Tensor x, int[] key, int threshold, float scale, float shift, float dropped, int[] mask) -> Tensor");
+  m.def("relu_select(Tensor x, Tensor key, Tensor law) -> Tensor");
+  m.def("relu_select_backward(Tensor grad, Tensor output, Tensor law) -> Tensor");
+  m.def("activation_select(Tensor x, int form, Tensor key, Tensor law) -> Tensor");
+  m.def("activation_select_backward(Tensor grad, Tensor x, int form, Tensor key, Tensor law) -> Tensor");
+  m.def("select_add(Tensor x, Tensor residual, Tensor key, Tensor law) -> Tensor");
+  m.def("bias_select_add(Tensor x, Tensor bias, Tensor residual, Tensor key, Tensor law) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(dropkit_native, CPU, m) {
-  m.impl("select", TORCH_BOX(&select<Tensor>));
-  m.impl("select.words", TORCH_BOX(&select<Shape>));
-  m.impl("affine", TORCH_BOX(&affine<Tensor>));
-  m.impl("affine.words", TORCH_BOX(&affine<Shape>));
+  m.impl("select", TORCH_BOX(&select));
+  m.impl("select.words", TORCH_BOX(&select_words));
+  m.impl("affine", TORCH_BOX(&affine));
+  m.impl("affine.words", TORCH_BOX(&affine_words));
+  m.impl("relu_select", TORCH_BOX(&relu_select));
+  m.impl("relu_select_backward", TORCH_BOX(&relu_select_backward));
+  m.impl("activation_select", TORCH_BOX(&activation_select));
+  m.impl("activation_select_backward", TORCH_BOX(&activation_select_backward));
+  m.impl("select_add", TORCH_BOX(&select_add));
+  m.impl("bias_select_add", TORCH_BOX(&bias_select_add));
 }
 
 } // namespace dropkit

@@ -86,8 +86,35 @@ PyObject* dense(PyObject*, PyObject* const* args, Py_ssize_t count) {
   if (form < 0 || form >= FORMS || OPERANDS[form] != 1 || dtype < 0 || dtype >= DTYPES || elements < 0)
     return PyErr_Format(PyExc_ValueError, "no dense kernel for form %ld, dtype %ld", form, dtype);
   const Call call{static_cast<Form>(form), static_cast<Dtype>(dtype), constants, static_cast<uint32_t>(threshold)};
-  const void* operands[3] = {from, nullptr, nullptr};
-  return without_lock([&] { run_dense(call, key, start, operands, to, elements); });
+  const Dense tensors{{from, nullptr, nullptr}, to, elements, elements};
+  return without_lock([&] { run_dense(call, key, start, tensors); });
+}
+
+// fused(form, dtype, addresses, out, count, period, key, threshold, scale): as dense, for any form without more
+// constants; `addresses` is a tuple of one to three ints.
+PyObject* fused(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  if (count != 9) return PyErr_Format(PyExc_TypeError, "fused takes 9 arguments, got %zd", count);
+  const long form = PyLong_AsLong(args[0]), dtype = PyLong_AsLong(args[1]);
+  if (PyErr_Occurred()) return nullptr;
+  if (form < 0 || form >= FORMS || dtype < 0 || dtype >= DTYPES || kernels().apply[form][dtype] == nullptr)
+    return PyErr_Format(PyExc_ValueError, "no kernel for form %ld, dtype %ld", form, dtype);
+  if (!PyTuple_Check(args[2]) || PyTuple_Size(args[2]) != OPERANDS[form])
+    return PyErr_Format(PyExc_TypeError, "form %ld takes %d addresses", form, OPERANDS[form]);
+  Dense tensors{};
+  for (int i = 0; i < OPERANDS[form]; ++i) tensors.operand[i] = PyLong_AsVoidPtr(PyTuple_GetItem(args[2], i));
+  tensors.out = PyLong_AsVoidPtr(args[3]);
+  tensors.count = PyLong_AsLongLong(args[4]);
+  tensors.period = PyLong_AsLongLong(args[5]);
+  Key key;
+  if (!read_words(args[6], 5, 4, key.word)) return nullptr;
+  const unsigned long long start = PyLong_AsUnsignedLongLong(PyTuple_GetItem(args[6], 4));
+  const unsigned long threshold = PyLong_AsUnsignedLong(args[7]);
+  const Constants constants{PyFloat_AsDouble(args[8]), 0.0, 0.0};
+  if (PyErr_Occurred()) return nullptr;
+  if (tensors.count < 0 || tensors.period < 1)
+    return PyErr_Format(PyExc_ValueError, "count must be at least 0 and period at least 1");
+  const Call call{static_cast<Form>(form), static_cast<Dtype>(dtype), constants, static_cast<uint32_t>(threshold)};
+  return without_lock([&] { run_dense(call, key, start, tensors); });
 }
 
 // gaussian(dtype, address, out, count, key, deviation): multiplies by 1 + deviation * z; see dense.
@@ -135,6 +162,8 @@ PyMethodDef methods[] = {
      "philox(counter, key) -> tuple of four words"},
     {"dense", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(dense)), METH_FASTCALL,
      "dense(form, dtype, address, out, count, key, threshold, s, t=0, u=0)"},
+    {"fused", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(fused)), METH_FASTCALL,
+     "fused(form, dtype, addresses, out, count, period, key, threshold, scale)"},
     {"gaussian", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(gaussian)), METH_FASTCALL,
      "gaussian(dtype, address, out, count, key, deviation)"},
     {"supported", supported_names, METH_NOARGS, "Names of the kernels that this machine can run, widest first."},
@@ -149,7 +178,7 @@ PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", "dropkit's native ke
 
 PyMODINIT_FUNC PyInit__native() {
   PyObject* module = PyModule_Create(&definition);
-  if (module != nullptr && PyModule_AddIntConstant(module, "INTERFACE", 2) != 0) {
+  if (module != nullptr && PyModule_AddIntConstant(module, "INTERFACE", 3) != 0) {
     Py_DECREF(module);
     return nullptr;
   }

@@ -128,7 +128,7 @@ void run_strided(const Call& call, const MaskSource& mask, const std::vector<int
                  const std::vector<View>& operands, const View& out) {
   const int64_t total = std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<int64_t>());
   if (total == 0) return;
-  const Bits bits = draw(mask, call.threshold);
+  const Bits bits = call.form == RELU_GRAD ? Bits{nullptr, 1} : draw(mask, call.threshold);
   const std::vector<Axis> axes = plan(sizes, operands, out, mask_strides(mask, bits.row_words));
   const Axis inner = axes.back();
   const size_t used = operands.size();
@@ -148,7 +148,7 @@ void run_strided(const Call& call, const MaskSource& mask, const std::vector<int
         for (size_t j = 0; j <= used; ++j) offset[j] += index * axes[axis].stride[j];
         position += index * axes[axis].mask_stride;
       }
-      gather_bits(bits.words.get(), position, inner.mask_stride, count, packed);
+      if (call.form != RELU_GRAD) gather_bits(bits.words.get(), position, inner.mask_stride, count, packed);
       Run run{};
       for (size_t j = 0; j < used; ++j) {
         const char* data = operands[j].data + offset[j] * item;
