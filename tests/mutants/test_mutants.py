@@ -17,7 +17,7 @@ MUTANTS = [
     ("random/layout.py", "round(rate * 2**32)", "int(rate * 2**16) << 16", "random/test_reference.py"),
     ("random/layout.py", "max(round(rate * 2**32), 1)", "round(rate * 2**32)", "random/test_reference.py"),
     ("random/reference.py", "number >= threshold", "number > threshold", "random/test_reference.py"),
-    ("random/bits.py", ">= low\n    return keep", ">= 0\n    return keep", "random/test_bits.py"),
+    ("random/bits.py", ">= least", ">= 0", "random/test_bits.py"),
     ("random/bits.py", "sample * size", "sample", "random/test_bits.py"),
     ("random/bits.py", "r0 * a0.sin()", "r0 * a0.cos()", "random/test_bits.py"),
     ("random/key.py", "occurrence, member), base", "occurrence, 0), base", "random/test_key.py"),
@@ -36,8 +36,8 @@ MUTANTS = [
         "1.0 - rate",
         "ops/units/test_dropout.py",
     ),
-    ("ops/units/dropout.py", "x * (1.0 - rate)", "x", "ops/units/test_dropout.py"),
-    ("ops/units/dropout.py", 'if scaling == "train" else 1.0', "", "ops/units/test_dropout.py"),
+    ("ops/units/dropout.py", "scale_by(x, 1.0 - used)", "x", "ops/units/test_dropout.py"),
+    ("ops/units/dropout.py", 'scaled=scaling == "train"', "scaled=True", "ops/units/test_dropout.py"),
     (
         "ops/spatial/spatial_dropout.py",
         "(*x.shape[:2], *[1]",
@@ -47,14 +47,14 @@ MUTANTS = [
     ("ops/paths/drop_path.py", "(x.shape[0], *[1] * (x.ndim - 1))", "x.shape", "ops/paths/test_drop_path.py"),
     (
         "ops/units/gaussian_dropout.py",
-        "math.sqrt(rate / (1.0 - rate))",
-        "rate / (1.0 - rate)",
+        "math.sqrt(used / (1.0 - used))",
+        "used / (1.0 - used)",
         "ops/units/test_gaussian_dropout.py",
     ),
     (
         "ops/units/alpha_dropout.py",
-        "b = -a * rate * SATURATION",
-        "b = 0.0",
+        "return a, -a * rate * SATURATION",
+        "return a, 0.0 * rate",
         "ops/units/test_alpha_dropout.py",
     ),
     ("ops/fused/relu_dropout.py", "F.relu(x)", "x", "ops/fused/test_laws.py"),
@@ -82,6 +82,7 @@ MUTANTS = [
         "ops/fused/test_native.py",
     ),
     ("nn/module.py", "self._rate = check_rate(value)", "self._rate = value", "nn/test_contract.py"),
+    ("nn/module.py", "value = accept_rate(value)", "pass", "nn/test_contract.py"),
     ("nn/paths/drop_path.py", "site=self.site", "site=None", "nn/test_contract.py"),
     (
         "ops/weights/drop_connect.py",
@@ -152,7 +153,88 @@ MUTANTS = [
         "",
         "nn/paths/test_scheduled_drop_path.py",
     ),
+    ("ops/units/uniform_dropout.py", "3.0 * exact", "exact", "ops/units/test_uniform_dropout.py"),
+    (
+        "ops/units/fast_dropout.py",
+        "mean.to(wide).square()",
+        "mean.to(wide)",
+        "ops/units/test_fast_dropout.py",
+    ),
+    ("ops/units/fast_dropout.py", ".clamp_min(least)", "", "ops/units/test_fast_dropout.py"),
+    ("ops/units/shakeout.py", "kept - x", "kept", "ops/units/test_shakeout.py"),
+    ("ops/units/jumpout.py", "share / active", "share", "ops/units/test_jumpout.py"),
+    ("ops/units/jumpout.py", "_EXPONENT = -0.75", "_EXPONENT = -1.0", "ops/units/test_jumpout.py"),
+    ("ops/units/jumpout.py", "_ROUNDS = 6", "_ROUNDS = 2", "ops/units/test_jumpout.py"),
+    ("ops/units/max_dropout.py", "descending=True", "descending=False", "ops/units/test_max_dropout.py"),
+    (
+        "ops/units/max_dropout.py",
+        "math.prod(x.shape[1:]) + v",
+        "math.prod(x.shape[1:])",
+        "ops/units/test_max_dropout.py",
+    ),
+    (
+        "ops/units/drop_activation.py",
+        "torch.where(keep, activated, x)",
+        "activated",
+        "ops/units/test_drop_activation.py",
+    ),
+    (
+        "ops/spatial/drop_block.py",
+        "_solved(torch.tensor(rate, dtype=torch.float64), sizes, block_size).item()",
+        "rate * math.prod(sizes) / math.prod(min(block_size, s) * (s - min(block_size, s) + 1) for s in sizes)",
+        "ops/spatial/test_drop_block.py",
+    ),
+    (
+        "ops/spatial/drop_block.py",
+        "keep.flatten(1).sum(1, dtype=torch.float64)",
+        "keep.flatten(1).sum(1, dtype=torch.float64).mean().expand(len(x))",
+        "ops/spatial/test_drop_block.py",
+    ),
+    (
+        "ops/spatial/drop_block.py",
+        "torch.where(kept > 0.0, math.prod(x.shape[1:]) / kept, 1.0)",
+        "math.prod(x.shape[1:]) / kept",
+        "ops/spatial/test_drop_block.py",
+    ),
+    ("ops/spatial/drop_block.py", "min(width, block - width)", "width", "ops/spatial/test_drop_block.py"),
+    (
+        "ops/spatial/drop_filter.py",
+        "coins = (1, ",
+        "coins = (x.shape[0], ",
+        "ops/spatial/test_drop_filter.py",
+    ),
+    ("ops/spatial/cutout.py", "- size // 2\n    left", "\n    left", "ops/spatial/test_cutout.py"),
+    (
+        "ops/spatial/random_erasing.py",
+        "torch.minimum(flattest.clamp(min=aspect), steepest)",
+        "flattest.clamp(min=aspect)",
+        "ops/spatial/test_random_erasing.py",
+    ),
+    (
+        "ops/spatial/weighted_channel_dropout.py",
+        "-u.log() / score.detach()",
+        "-u.log()",
+        "ops/spatial/test_weighted_channel_dropout.py",
+    ),
+    (
+        "ops/spatial/weighted_channel_dropout.py",
+        "score.sum(1, keepdim=True) / ",
+        "channels / count * ",
+        "ops/spatial/test_weighted_channel_dropout.py",
+    ),
+    ("ops/graphs/drop_edge.py", "x.sort(dim=0).values", "x", "ops/graphs/test_drop_edge.py"),
+    ("ops/graphs/drop_message.py", "edge_index[0]", "edge_index[1]", "ops/graphs/test_drop_message.py"),
+    ("ops/graphs/drop_node.py", "(x.shape[0], *[1] * (x.ndim - 1))", "None", "ops/graphs/test_drop_node.py"),
 ]
+
+
+def test_every_mutant_fits_the_code():
+    for file, old, new, test in MUTANTS:
+        assert old in (ROOT / "src" / "dropkit" / file).read_text(), (
+            f"{file}: write the mutant of {old!r} anew"
+        )
+        assert old != new
+        assert (ROOT / "tests" / test).exists()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 An exception is checked, too: a test that passes in spite of it fails, so that the table cannot rot.
 """
 
+import inspect
 import math
 
 import pytest
@@ -49,13 +50,48 @@ SCHEDULED = {
     "meta": "only a stream says which step it is",
 }
 FROM_ZERO = SCHEDULED | {"random": "its rate is 0 at step 0"}
+NOISE = {
+    "share": "it drops nothing to exact zero",
+    "subset": "it drops nothing to exact zero",
+    "rate one": "its variance would be infinite",
+}
+LINEAR = {"eval": "the linear layer in it computes in eval mode, too"}
 
 # name of the variant -> promise -> why it is not made; the promises are the arguments of `promised` below
 EXCEPTIONS: dict[str, dict[str, str]] = {
-    "gaussian_dropout": {
-        "share": "it drops nothing to exact zero",
-        "subset": "it drops nothing to exact zero",
-        "rate one": "its variance would be infinite",
+    "gaussian_dropout": NOISE,
+    "uniform_dropout": NOISE,
+    "fast_dropout": {**NOISE, **LINEAR},
+    "shakeout": {
+        **LINEAR,
+        "share": "it reverses contributions, and drops none",
+        "subset": "it reverses contributions, and drops none",
+    },
+    "drop_activation": {
+        "eval": "it returns its mean in eval mode, a leaky ReLU",
+        "eval without a step": "its slope in eval mode is the rate",
+        "share": "it drops an activation function, not its input",
+        "subset": "it drops an activation function, not its input",
+    },
+    "drop_filter": {"share": "all samples share a filter's coin"},
+    "cutout": {"share": "the rate is that of losing a square"},
+    "random_erasing": {"share": "the rate is that of losing a rectangle"},
+    "drop_edge": {
+        "chunks": "edges are no batch",
+        "empty": "edges are no batch",
+        "eval": "it returns edges with their attributes",
+        "meta": "how many edges are left is known only with the mask",
+        "share": "what it drops is not there afterwards",
+        "subset": "what it drops is not there afterwards",
+        "vmap": "how many edges are left depends on the mask",
+    },
+    "drop_message": {
+        "chunks": "nodes are no batch",
+        "empty": "nodes are no batch",
+        "eval": "it returns messages, not nodes",
+        "meta": "it takes edges, too",
+        "share": "it takes edges, too",
+        "subset": "it takes edges, too",
     },
     "drop_connect": WEIGHTS,
     "mixout": WEIGHTS,
@@ -178,6 +214,12 @@ def has_rate(entry):
 def is_plain(entry):
     """Whether the entry is ``op(x, rate)`` on one tensor, with a module that holds nothing but the rate."""
     return entry.kind == "op" and entry.op is not None and isinstance(entry.example()[1], Tensor)
+
+
+def options(entry, module):
+    """Return the options of a plain entry's op, as its module holds them."""
+    names = inspect.signature(entry.op).parameters.keys() - {"x", "rate", "training", "generator", "site"}
+    return {name: getattr(module, name) for name in names}
 
 
 def made(entry, rate=0.5):

@@ -3,6 +3,8 @@
 from dropkit.ops import fused
 from dropkit.ops.attention import MaskError, attention
 from dropkit.ops.conditional import attention_based_dropout, conditional, guided_dropout
+from dropkit.ops.fused import bias_dropout_add, dropout_add, gelu_dropout, relu_dropout, silu_dropout
+from dropkit.ops.graphs import drop_edge, drop_message, drop_node
 from dropkit.ops.learned import (
     concrete_dropout,
     concrete_dropout1d,
@@ -13,8 +15,32 @@ from dropkit.ops.learned import (
 )
 from dropkit.ops.paths import drop_path, fractal_drop_path, shake_drop, shake_shake, stochastic_depth, swapout
 from dropkit.ops.plastic import drop_in, excitation_dropout, quantal_synaptic_dilution
-from dropkit.ops.spatial import spatial_dropout1d, spatial_dropout2d, spatial_dropout3d
-from dropkit.ops.units import ScalingError, alpha_dropout, dropout, feature_alpha_dropout, gaussian_dropout
+from dropkit.ops.spatial import (
+    cutout,
+    drop_block1d,
+    drop_block2d,
+    drop_block3d,
+    drop_filter,
+    random_erasing,
+    spatial_dropout1d,
+    spatial_dropout2d,
+    spatial_dropout3d,
+    weighted_channel_dropout,
+)
+from dropkit.ops.units import (
+    ScalingError,
+    alpha_dropout,
+    drop_activation,
+    dropout,
+    fast_dropout,
+    fast_dropout_moments,
+    feature_alpha_dropout,
+    gaussian_dropout,
+    jumpout,
+    max_dropout,
+    shakeout,
+    uniform_dropout,
+)
 from dropkit.ops.weights import drop_connect, mixout, targeted_unit_dropout, targeted_weight_dropout
 
 __all__ = [
@@ -23,26 +49,46 @@ __all__ = [
     "alpha_dropout",
     "attention",
     "attention_based_dropout",
+    "bias_dropout_add",
     "concrete_dropout",
     "concrete_dropout1d",
     "concrete_dropout2d",
     "concrete_dropout3d",
     "conditional",
+    "cutout",
+    "drop_activation",
+    "drop_block1d",
+    "drop_block2d",
+    "drop_block3d",
     "drop_connect",
+    "drop_edge",
+    "drop_filter",
     "drop_in",
+    "drop_message",
+    "drop_node",
     "drop_path",
     "dropout",
+    "dropout_add",
     "excitation_dropout",
+    "fast_dropout",
+    "fast_dropout_moments",
     "feature_alpha_dropout",
     "fractal_drop_path",
     "fused",
     "gaussian_dropout",
+    "gelu_dropout",
     "guided_dropout",
     "information_dropout",
+    "jumpout",
+    "max_dropout",
     "mixout",
     "quantal_synaptic_dilution",
+    "random_erasing",
+    "relu_dropout",
     "shake_drop",
     "shake_shake",
+    "shakeout",
+    "silu_dropout",
     "spatial_dropout1d",
     "spatial_dropout2d",
     "spatial_dropout3d",
@@ -50,5 +96,7 @@ __all__ = [
     "swapout",
     "targeted_unit_dropout",
     "targeted_weight_dropout",
+    "uniform_dropout",
     "variational_dropout",
+    "weighted_channel_dropout",
 ]

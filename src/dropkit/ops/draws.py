@@ -37,7 +37,7 @@ def draw_keep(
         ShapeError: A tensor of rates does not broadcast to ``shape``.
     """
     if isinstance(rate, Tensor):
-        _check_broadcast(rate, shape)
+        check_broadcast(rate, shape)
     known = None if isinstance(rate, Tensor) or 0.0 < rate < 1.0 else rate == 0.0
     if known is not None or math.prod(shape) == 0:
         skip_key(site, generator)
@@ -83,7 +83,8 @@ def _key(site: str | None, generator: torch.Generator | None, device: torch.devi
     return key if batched else without_rows(key, site)
 
 
-def _check_broadcast(rate: Tensor, shape: Sequence[int]) -> None:
+def check_broadcast(rate: Tensor, shape: Sequence[int]) -> None:
+    """Raise ``ShapeError`` unless ``rate`` broadcasts to ``shape`` without enlarging it."""
     sizes = tuple(shape)
     fits = rate.ndim <= len(sizes) and all(
         a in (1, b) for a, b in zip(reversed(rate.shape), reversed(sizes), strict=False)

@@ -8,6 +8,7 @@ from torch import Tensor
 from dropkit.core import Variant, register
 from dropkit.nn.module import RateModule
 from dropkit.ops import spatial_dropout1d, spatial_dropout2d, spatial_dropout3d
+from dropkit.ops.rate import Rate
 
 _PAPER = (
     'Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015, arXiv:1411.4280'
@@ -20,6 +21,9 @@ _LAW = (
 class SpatialDropout1d(RateModule):
     """Module form of :func:`dropkit.ops.spatial_dropout1d`."""
 
+    def __init__(self, rate: Rate = 0.5, *, site: str | None = None) -> None:
+        super().__init__(rate, site=site)
+
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to ``x``, shape ``(N, C, L)``."""
         return spatial_dropout1d(x, self.rate, training=self.training, site=self.site)
@@ -28,6 +32,9 @@ class SpatialDropout1d(RateModule):
 class SpatialDropout2d(RateModule):
     """Module form of :func:`dropkit.ops.spatial_dropout2d`."""
 
+    def __init__(self, rate: Rate = 0.5, *, site: str | None = None) -> None:
+        super().__init__(rate, site=site)
+
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to ``x``, shape ``(N, C, H, W)``."""
         return spatial_dropout2d(x, self.rate, training=self.training, site=self.site)
@@ -35,6 +42,9 @@ class SpatialDropout2d(RateModule):
 
 class SpatialDropout3d(RateModule):
     """Module form of :func:`dropkit.ops.spatial_dropout3d`."""
+
+    def __init__(self, rate: Rate = 0.5, *, site: str | None = None) -> None:
+        super().__init__(rate, site=site)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to ``x``, shape ``(N, C, D, H, W)``."""

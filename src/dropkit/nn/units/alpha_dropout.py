@@ -8,10 +8,14 @@ from torch import Tensor
 from dropkit.core import Variant, register
 from dropkit.nn.module import RateModule
 from dropkit.ops import alpha_dropout
+from dropkit.ops.rate import Rate
 
 
 class AlphaDropout(RateModule):
     """Module form of :func:`dropkit.ops.alpha_dropout`, for networks with SELU activations."""
+
+    def __init__(self, rate: Rate = 0.5, *, site: str | None = None) -> None:
+        super().__init__(rate, site=site)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to ``x``, of any shape."""

@@ -22,7 +22,7 @@ class Dropout(RateModule):
         site: Name under which an active stream counts its calls.
     """
 
-    def __init__(self, rate: Rate, scaling: Scaling = "train", *, site: str | None = None) -> None:
+    def __init__(self, rate: Rate = 0.5, scaling: Scaling = "train", *, site: str | None = None) -> None:
         super().__init__(rate, site=site)
         check_scaling(scaling)
         self.scaling: Scaling = scaling
