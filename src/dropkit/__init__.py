@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dropkit import nn, objectives, ops, random, stats, surgery, zoo
+    from dropkit import infer, nn, objectives, ops, random, stats, surgery, zoo
     from dropkit._catalogue import catalogue, variant
     from dropkit._run_study import run_study
     from dropkit.core import Variant
@@ -31,7 +31,7 @@ _HOMES = {
     "step": "dropkit.random",
     "variant": "dropkit._catalogue",
 }
-_ROOMS = ("nn", "objectives", "ops", "random", "stats", "surgery", "zoo")
+_ROOMS = ("infer", "nn", "objectives", "ops", "random", "stats", "surgery", "zoo")
 
 __all__ = [
     "Applied",
@@ -42,6 +42,7 @@ __all__ = [
     "Variant",
     "audit",
     "catalogue",
+    "infer",
     "nn",
     "objectives",
     "ops",

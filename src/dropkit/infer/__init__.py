@@ -1,0 +1,21 @@
+"""Honest uncertainty from any network with dropout, and what to do with it."""
+
+from dropkit.infer.acquisition import bald, batch_bald, entropy, least_confidence
+from dropkit.infer.active import ActiveLearning
+from dropkit.infer.conformal import ConformalIntervals, ConformalSets, conformal_quantile
+from dropkit.infer.isotonic import IsotonicCalibration
+from dropkit.infer.scaling import TemperatureScaling, VectorScaling
+
+__all__ = [
+    "ActiveLearning",
+    "ConformalIntervals",
+    "ConformalSets",
+    "IsotonicCalibration",
+    "TemperatureScaling",
+    "VectorScaling",
+    "bald",
+    "batch_bald",
+    "conformal_quantile",
+    "entropy",
+    "least_confidence",
+]
