@@ -191,8 +191,8 @@ MUTANTS = [
     ),
     (
         "ops/spatial/drop_block.py",
-        "torch.where(kept > 0.0, math.prod(x.shape[1:]) / kept, 1.0)",
-        "math.prod(x.shape[1:]) / kept",
+        "torch.where(kept > 0.0, keep[0].numel() / kept, 1.0)",
+        "keep[0].numel() / kept",
         "ops/spatial/test_drop_block.py",
     ),
     ("ops/spatial/drop_block.py", "min(width, block - width)", "width", "ops/spatial/test_drop_block.py"),

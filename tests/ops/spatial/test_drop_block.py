@@ -146,6 +146,17 @@ def test_each_samples_scale_is_its_own(seed):
     )
 
 
+@pytest.mark.parametrize("dims", OPS)
+def test_channels_may_share_a_mask(dims, seed):
+    x = torch.ones(30, 5, *[7] * dims)
+    with stream(seed):
+        y = OPS[dims](x, 0.4, block_size=3, share_channels=True, training=True, site="a")
+    with stream(seed):
+        expected = OPS[dims](x[:, :1], 0.4, block_size=3, training=True, site="a")
+    assert torch.equal(y, expected.expand_as(y))
+    assert 0 < (y == 0).sum() < y.numel()
+
+
 def test_where_nothing_is_kept_nothing_is_divided(seed):
     x = torch.ones(2000, 1, 3, 3, requires_grad=True)
     with stream(seed):

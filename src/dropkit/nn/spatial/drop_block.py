@@ -22,14 +22,18 @@ _LAW = (
 
 
 class _DropBlock(RateModule):
-    def __init__(self, rate: Rate, block_size: int = 7, *, site: str | None = None) -> None:
+    def __init__(
+        self, rate: Rate, block_size: int = 7, share_channels: bool = False, *, site: str | None = None
+    ) -> None:
         super().__init__(rate, site=site)
         check_block_size(block_size)
         self.block_size = block_size
+        self.share_channels = share_channels
 
     def extra_repr(self) -> str:
         """Return what ``print(module)`` shows in its brackets."""
-        return f"{super().extra_repr()}, block_size={self.block_size}"
+        shared = ", share_channels=True" if self.share_channels else ""
+        return f"{super().extra_repr()}, block_size={self.block_size}{shared}"
 
 
 class DropBlock1d(_DropBlock):
@@ -38,12 +42,20 @@ class DropBlock1d(_DropBlock):
     Args:
         rate: Expected share of the elements to drop, in ``[0, 1]``.
         block_size: Edge of a block in elements, at least 1.
+        share_channels: Whether the channels of a sample share one mask.
         site: Name under which an active stream counts its calls.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to ``x``, shape ``(N, C, L)``."""
-        return drop_block1d(x, self.rate, block_size=self.block_size, training=self.training, site=self.site)
+        return drop_block1d(
+            x,
+            self.rate,
+            block_size=self.block_size,
+            share_channels=self.share_channels,
+            training=self.training,
+            site=self.site,
+        )
 
 
 class DropBlock2d(_DropBlock):
@@ -52,12 +64,20 @@ class DropBlock2d(_DropBlock):
     Args:
         rate: Expected share of the elements to drop, in ``[0, 1]``.
         block_size: Edge of a block in elements, at least 1.
+        share_channels: Whether the channels of a sample share one mask.
         site: Name under which an active stream counts its calls.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to ``x``, shape ``(N, C, H, W)``."""
-        return drop_block2d(x, self.rate, block_size=self.block_size, training=self.training, site=self.site)
+        return drop_block2d(
+            x,
+            self.rate,
+            block_size=self.block_size,
+            share_channels=self.share_channels,
+            training=self.training,
+            site=self.site,
+        )
 
 
 class DropBlock3d(_DropBlock):
@@ -66,12 +86,20 @@ class DropBlock3d(_DropBlock):
     Args:
         rate: Expected share of the elements to drop, in ``[0, 1]``.
         block_size: Edge of a block in elements, at least 1.
+        share_channels: Whether the channels of a sample share one mask.
         site: Name under which an active stream counts its calls.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to ``x``, shape ``(N, C, D, H, W)``."""
-        return drop_block3d(x, self.rate, block_size=self.block_size, training=self.training, site=self.site)
+        return drop_block3d(
+            x,
+            self.rate,
+            block_size=self.block_size,
+            share_channels=self.share_channels,
+            training=self.training,
+            site=self.site,
+        )
 
 
 register(

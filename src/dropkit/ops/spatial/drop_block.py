@@ -24,6 +24,7 @@ def drop_block1d(
     rate: Rate,
     *,
     block_size: int = 7,
+    share_channels: bool = False,
     training: bool,
     generator: torch.Generator | None = None,
     site: str | None = None,
@@ -34,11 +35,14 @@ def drop_block1d(
         x: Shape ``(N, C, L)``, floating point. Never modified.
         rate: Expected share (dimensionless, of the elements of a channel) to *drop*, in ``[0, 1]``.
         block_size: Length of a stretch, at least 1; a shorter sequence is dropped as a whole.
+        share_channels: Whether the channels of a sample share one mask.
         training: If false, ``x`` itself is returned and no random number is drawn.
         generator: Source of the mask's key. Default: the active stream, else PyTorch's own generator.
         site: Name under which an active stream counts this call.
     """
-    return _drop_block("drop_block1d", x, rate, block_size, training, generator, site, 3, "(N, C, L)")
+    return _drop_block(
+        "drop_block1d", x, rate, block_size, share_channels, training, generator, site, 3, "(N, C, L)"
+    )
 
 
 def drop_block2d(
@@ -46,6 +50,7 @@ def drop_block2d(
     rate: Rate,
     *,
     block_size: int = 7,
+    share_channels: bool = False,
     training: bool,
     generator: torch.Generator | None = None,
     site: str | None = None,
@@ -63,6 +68,7 @@ def drop_block2d(
         rate: Expected share (dimensionless, of the elements of a map) to *drop*, in ``[0, 1]``; a tensor broadcasts
             over ``(N, C, 1, 1)``.
         block_size: Edge of a block in elements, at least 1; an axis of the map that is shorter is covered whole.
+        share_channels: Whether the maps of a sample share one mask.
         training: If false, ``x`` itself is returned and no random number is drawn.
         generator: Source of the mask's key. Default: the active stream, else PyTorch's own generator.
         site: Name under which an active stream counts this call.
@@ -79,9 +85,12 @@ def drop_block2d(
     Reference:
         Ghiasi, Lin and Le, "DropBlock: A regularization method for convolutional networks", NeurIPS 2018,
         arXiv:1810.12890, algorithm 1. *Departures*: ``g`` is exact (theirs, eq. 1: to first order, without
-        overlaps); the rescale is by sample (theirs: over the batch, which couples the samples).
+        overlaps); the rescale is by sample (theirs: over the batch, which couples the samples). A mask for each map
+        is what their experiments favour.
     """
-    return _drop_block("drop_block2d", x, rate, block_size, training, generator, site, 4, "(N, C, H, W)")
+    return _drop_block(
+        "drop_block2d", x, rate, block_size, share_channels, training, generator, site, 4, "(N, C, H, W)"
+    )
 
 
 def drop_block3d(
@@ -89,6 +98,7 @@ def drop_block3d(
     rate: Rate,
     *,
     block_size: int = 7,
+    share_channels: bool = False,
     training: bool,
     generator: torch.Generator | None = None,
     site: str | None = None,
@@ -99,11 +109,14 @@ def drop_block3d(
         x: Shape ``(N, C, D, H, W)``, floating point. Never modified.
         rate: Expected share (dimensionless, of the elements of a channel) to *drop*, in ``[0, 1]``.
         block_size: Edge of a block in elements, at least 1; an axis of the volume that is shorter is covered whole.
+        share_channels: Whether the channels of a sample share one mask.
         training: If false, ``x`` itself is returned and no random number is drawn.
         generator: Source of the mask's key. Default: the active stream, else PyTorch's own generator.
         site: Name under which an active stream counts this call.
     """
-    return _drop_block("drop_block3d", x, rate, block_size, training, generator, site, 5, "(N, C, D, H, W)")
+    return _drop_block(
+        "drop_block3d", x, rate, block_size, share_channels, training, generator, site, 5, "(N, C, D, H, W)"
+    )
 
 
 def check_block_size(block_size: int) -> None:
@@ -130,6 +143,7 @@ def _drop_block(
     x: Tensor,
     rate: Rate,
     block_size: int,
+    share_channels: bool,
     training: bool,
     generator: torch.Generator | None,
     site: str | None,
@@ -146,10 +160,11 @@ def _drop_block(
     sizes = x.shape[2:]
     starts = [max(size - block_size, 0) + 1 for size in sizes]
     seed_rate = block_rate(used, sizes, block_size)
-    keep = draw_keep((*x.shape[:2], *starts), seed_rate, x.device, generator=generator, site=site)
+    maps = (x.shape[0], 1 if share_channels else x.shape[1])
+    keep = draw_keep((*maps, *starts), seed_rate, x.device, generator=generator, site=site)
     keep = ~_grown(~keep, sizes)
     kept = keep.flatten(1).sum(1, dtype=torch.float64)
-    scale = torch.where(kept > 0.0, math.prod(x.shape[1:]) / kept, 1.0)
+    scale = torch.where(kept > 0.0, keep[0].numel() / kept, 1.0)
     return select(x, keep, scale.view(-1, *[1] * (ndim - 1)))
 
 
