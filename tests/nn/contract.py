@@ -175,9 +175,38 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "early_dropout": SCHEDULED,
     "late_dropout": FROM_ZERO,
     "linear_schedule": SCHEDULED,
+    **{
+        name: {
+            "eval": "eval mode returns what the network returns",
+            "chunks": "it returns a tuple; see its own tests",
+            "share": "its outputs are states of a network",
+            "subset": "its outputs are states of a network",
+            "empty": "it returns a tuple",
+            "meta": "it returns a tuple",
+            "compile": "torch.compile takes no nn.LSTM, unless told to; see its own tests",
+        }
+        for name in ("recurrent_dropout", "rnn_drop", "variational_rnn", "zoneout")
+    },
+    "embedding_dropout": {
+        "eval": "it turns tokens into vectors",
+        "share": "it turns tokens into vectors",
+        "subset": "it turns tokens into vectors",
+        "empty": "it turns tokens into vectors",
+        "meta": "it turns tokens into vectors",
+        "gradients": "its input is no floating-point tensor; see its own tests",
+        "checkpoint": "its input is no floating-point tensor; see its own tests",
+    },
+    "drop_key": {"share": "a dropped score is -32768, not zero"},
+    "patch_dropout": {
+        "share": "what is dropped is gone",
+        "subset": "what is dropped is gone",
+        "empty": "the output is shorter",
+        "meta": "the output is shorter",
+    },
     "alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
     "feature_alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
 }
+EXCEPTIONS["zoneout"]["eval without a step"] = "eval mode takes means, which depend on the rate"
 
 
 # name of the variant -> largest rate that `made` gives it

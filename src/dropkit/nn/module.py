@@ -42,18 +42,19 @@ class RateModule(nn.Module):
             self._rate = value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Let the property take a parameter, which ``nn.Module`` would register and refuse for its name."""
-        if name == "rate":
+        """Let a property take a parameter, which ``nn.Module`` would register and refuse for its name."""
+        if hasattr(getattr(type(self), name, None), "__set__"):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
 
     def extra_repr(self) -> str:
         """Return what ``print(module)`` shows in its brackets."""
-        return f"rate={_shown(self.rate)}" + ("" if self.site is None else f", site={self.site!r}")
+        return f"rate={shown(self.rate)}" + ("" if self.site is None else f", site={self.site!r}")
 
 
-def _shown(rate: Rate) -> str:
+def shown(rate: Rate) -> str:
+    """Return a rate as ``print(module)`` shows it."""
     if isinstance(rate, float):
         return f"{rate:g}"
     if isinstance(rate, Tensor):

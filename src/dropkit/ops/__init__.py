@@ -15,6 +15,7 @@ from dropkit.ops.learned import (
 )
 from dropkit.ops.paths import drop_path, fractal_drop_path, shake_drop, shake_shake, stochastic_depth, swapout
 from dropkit.ops.plastic import drop_in, excitation_dropout, quantal_synaptic_dilution
+from dropkit.ops.recurrent import embedding_dropout, locked_dropout
 from dropkit.ops.spatial import (
     cutout,
     drop_block1d,
@@ -26,6 +27,16 @@ from dropkit.ops.spatial import (
     spatial_dropout2d,
     spatial_dropout3d,
     weighted_channel_dropout,
+)
+from dropkit.ops.tasks import modality_dropout
+from dropkit.ops.tokens import (
+    attention_dropout,
+    drop_dim,
+    drop_head,
+    drop_key,
+    hidden_cut,
+    patch_dropout,
+    token_dropout,
 )
 from dropkit.ops.units import (
     ScalingError,
@@ -49,6 +60,7 @@ __all__ = [
     "alpha_dropout",
     "attention",
     "attention_based_dropout",
+    "attention_dropout",
     "bias_dropout_add",
     "concrete_dropout",
     "concrete_dropout1d",
@@ -61,14 +73,18 @@ __all__ = [
     "drop_block2d",
     "drop_block3d",
     "drop_connect",
+    "drop_dim",
     "drop_edge",
     "drop_filter",
+    "drop_head",
     "drop_in",
+    "drop_key",
     "drop_message",
     "drop_node",
     "drop_path",
     "dropout",
     "dropout_add",
+    "embedding_dropout",
     "excitation_dropout",
     "fast_dropout",
     "fast_dropout_moments",
@@ -78,10 +94,14 @@ __all__ = [
     "gaussian_dropout",
     "gelu_dropout",
     "guided_dropout",
+    "hidden_cut",
     "information_dropout",
     "jumpout",
+    "locked_dropout",
     "max_dropout",
     "mixout",
+    "modality_dropout",
+    "patch_dropout",
     "quantal_synaptic_dilution",
     "random_erasing",
     "relu_dropout",
@@ -96,6 +116,7 @@ __all__ = [
     "swapout",
     "targeted_unit_dropout",
     "targeted_weight_dropout",
+    "token_dropout",
     "uniform_dropout",
     "variational_dropout",
     "weighted_channel_dropout",

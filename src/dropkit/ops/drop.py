@@ -49,3 +49,8 @@ def keep_scales(rate: Tensor, x: Tensor) -> Tensor:
     """Return ``1 / (1 - rate)`` in fp64 for a tensor of rates, and 1 at rate 1; see ``reference.keep_scale``."""
     exact = rate.to(x.device, torch.float64)
     return torch.where(exact < 1.0, 1.0 / (1.0 - exact), 1.0)
+
+
+def scale_of(rate: float | Tensor, x: Tensor) -> float | Tensor:
+    """Return what a kept value of ``x`` is multiplied by, for a rate of either kind."""
+    return keep_scales(rate, x) if isinstance(rate, Tensor) else keep_scale(rate)

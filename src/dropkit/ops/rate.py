@@ -13,7 +13,7 @@ from dropkit.random.draw import can_branch_on_data
 Rate: TypeAlias = float | Tensor | Schedule
 
 
-def accept_rate(rate: Rate) -> Rate:
+def accept_rate(rate: Rate, name: str = "rate") -> Rate:
     """Return ``rate`` if it is legal: a number, a floating-point tensor of numbers in ``[0, 1]``, or a schedule.
 
     Raises:
@@ -23,15 +23,15 @@ def accept_rate(rate: Rate) -> Rate:
     if isinstance(rate, Schedule):
         return rate
     if not isinstance(rate, Tensor):
-        return check_rate(rate)
+        return check_rate(rate, name)
     if not rate.is_floating_point():
         raise RateError(
-            f"rate must be a number in [0, 1] or a floating-point tensor, got one of {rate.dtype}"
+            f"{name} must be a number in [0, 1] or a floating-point tensor, got one of {rate.dtype}"
         )
     if can_branch_on_data(rate.device):
         outside = rate[~((rate >= 0) & (rate <= 1))]  # NaN is outside, too
         if outside.numel():
-            raise RateError(f"rate must be in [0, 1], got a tensor with {outside[0].item()!r}")
+            raise RateError(f"{name} must be in [0, 1], got a tensor with {outside[0].item()!r}")
     return rate
 
 
