@@ -32,7 +32,11 @@ VECTOR_FLAGS = {
     "kernels_avx512": [*AVX512, *INTRINSICS],
     "kernels_avx2": ["-mavx2", "-mf16c", "-mfma", *INTRINSICS],
     "kernels_portable": [],
+    "attention_avx512": [*AVX512, *INTRINSICS],
+    "attention_avx2": ["-mavx2", "-mfma", "-mf16c", *INTRINSICS],
+    "attention_portable": [],
 }
+FILES = ("attention", "attention_library", "choose", "dense", "library", "module", "strided")
 # Rounding is part of what the library promises: no contraction to fused multiply-add.
 FLAGS = [
     "-O3",
@@ -72,7 +76,7 @@ class BuildKernels(build_ext):
             )
         torch = torch_folder()
         objects = []
-        for name in VECTOR_FLAGS if X86 else ["kernels_portable"]:
+        for name in VECTOR_FLAGS if X86 else ["kernels_portable", "attention_portable"]:
             objects += self.compiler.compile(
                 [str(SOURCE / f"{name}.cpp")],
                 output_dir=self.build_temp,
@@ -91,7 +95,7 @@ def extension() -> Extension:
     macros = [("TORCH_TARGET_VERSION", "0x020a000000000000"), ("Py_LIMITED_API", "0x030b0000")]
     return Extension(
         "dropkit.ops.kernels._native",
-        sources=[str(SOURCE / f"{name}.cpp") for name in ("choose", "dense", "library", "module", "strided")],
+        sources=[str(SOURCE / f"{name}.cpp") for name in FILES],
         depends=[str(path) for path in sorted(SOURCE.glob("*"))],
         define_macros=[*macros, ("DROPKIT_X86", "1")] if X86 else macros,
         extra_compile_args=FLAGS,

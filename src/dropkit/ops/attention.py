@@ -12,10 +12,12 @@ from torch import Tensor
 
 from dropkit.core import DtypeError, InputError, ShapeError
 from dropkit.ops.drop import drop
+from dropkit.ops.kernels import attention as native
+from dropkit.ops.law import selecting
 from dropkit.ops.probabilities import probabilities
 from dropkit.ops.rate import Rate
-from dropkit.ops.reference import check_input
-from dropkit.random import skip_key
+from dropkit.ops.reference import check_input, keep_scale
+from dropkit.random import next_key, skip_key
 
 
 class MaskError(InputError, ValueError, RuntimeError):
@@ -72,9 +74,8 @@ def attention(
         probabilities is that of their published code. *Departures*: none.
     """
     used = check_input("attention", q, rate, training=training)
-    _check(q, k, v, mask, is_causal, enable_gqa)
-    nothing = isinstance(used, float) and used == 0.0
-    if not training or nothing:
+    lead = _check(q, k, v, mask, is_causal, enable_gqa)
+    if not training or (isinstance(used, float) and used == 0.0):
         if training:
             skip_key(site, generator)
         if mask is not None and mask.ndim < 2:  # on which PyTorch's quickest kernel fails
@@ -88,11 +89,20 @@ def attention(
     if torch.is_autocast_enabled(device):
         q, k, v, mask = _autocast(torch.get_autocast_dtype(device), q, k, v, mask)
     with torch.autocast(device, enabled=False):
+        heads = k.shape[-3] if enable_gqa else lead[-1] if lead else 1
+        if enable_gqa and v.shape[-3] != heads:
+            k, v, heads = *(_repeated(x, lead[-1]) for x in (k, v)), lead[-1]
+        if isinstance(used, float) and used < 1.0 and native.can_take(q, k, v, mask, lead):
+            rule = native.Rule(scale, is_causal, selecting(used, keep_scale(used)))
+            return native.attended(q, k, v, mask, rule, lead, heads, next_key(site, generator, q.device))
         if enable_gqa:
-            k, v = (x.repeat_interleave(q.shape[-3] // x.shape[-3], -3) for x in (k, v))
+            k, v = (_repeated(x, lead[-1]) for x in (k, v))
         p = probabilities(q, k, mask, is_causal, scale)
-        dropped = drop(p, used, None, generator=generator, site=site)
-        return (dropped @ v.to(p.dtype)).to(q.dtype)
+        return (drop(p, used, None, generator=generator, site=site) @ v.to(p.dtype)).to(q.dtype)
+
+
+def _repeated(x: Tensor, heads: int) -> Tensor:
+    return x.repeat_interleave(heads // x.shape[-3], -3)
 
 
 def _autocast(dtype: torch.dtype, *tensors: Any) -> tuple[Any, ...]:
@@ -103,8 +113,10 @@ def _autocast(dtype: torch.dtype, *tensors: Any) -> tuple[Any, ...]:
     )
 
 
-def _check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, is_causal: bool, enable_gqa: bool) -> None:
-    """Refuse what does not fit together."""
+def _check(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, is_causal: bool, enable_gqa: bool
+) -> tuple[int, ...]:
+    """Refuse what does not fit together; return the axes of the probabilities before the last two."""
     shapes = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
     if min(q.ndim, k.ndim, v.ndim) < 2:
         raise ShapeError(f"attention needs q (*, L, E), k (*, S, E), v (*, S, Ev), got {shapes}")
@@ -129,7 +141,7 @@ def _check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, is_causal: bool
         raise ShapeError(f"the axes of q, k, v before the last two do not broadcast, got {shapes}{hint}")
     rows = (*batch, q.shape[-2], k.shape[-2])
     if mask is None:
-        return
+        return batch
     if is_causal:
         raise MaskError(
             "mask must be None where is_causal=True; put the causal triangle into the mask instead"
@@ -138,6 +150,7 @@ def _check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, is_causal: bool
         raise DtypeError(f"mask must be boolean, fp32 or of the dtype of q ({q.dtype}), got {mask.dtype}")
     if _joined(mask.shape, rows) != rows:
         raise ShapeError(f"mask must broadcast to the probabilities {rows}, got {tuple(mask.shape)}")
+    return batch
 
 
 def _joined(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:

@@ -25,10 +25,11 @@ def masked(x: Tensor, law: Law, shape: Sequence[int] | None, key: Key) -> Tensor
     numbers = packed(key, x.shape if shape is None else shape, x.device)
     if torch.compiler.is_compiling():
         return _operator(x, law, x.shape if shape is None else shape, numbers)
-    return _differentiable(x, law, shape, numbers)
+    return by_packed(x, law, shape, numbers)
 
 
-def _differentiable(x: Tensor, law: Law, shape: Sequence[int] | None, key: Packed) -> Tensor:
+def by_packed(x: Tensor, law: Law, shape: Sequence[int] | None, key: Packed) -> Tensor:
+    """Return the output of ``law`` under the mask of a packed key; ``shape`` None: that of ``x``."""
     if torch._C._functorch.maybe_current_level() is not None:
         result: Tensor = _Masked.apply(x, key, law, shape)  # type: ignore[no-untyped-call]
         return result
@@ -116,7 +117,7 @@ def kept_key(ctx: Any) -> tuple[Law, Sequence[int] | None, Packed]:
 def again(ctx: Any, x: Tensor, *, scaled: bool = True) -> Tensor:
     """Return a gradient or tangent: ``x`` under the mask that was kept."""
     law, shape, key = kept_key(ctx)
-    return _differentiable(x, law if scaled else selecting(law.rate, 1.0), shape, key)
+    return by_packed(x, law if scaled else selecting(law.rate, 1.0), shape, key)
 
 
 # torch.autograd.Function.apply binds its arguments to the signature of forward() in Python, which takes as long

@@ -178,7 +178,7 @@ PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", "dropkit's native ke
 
 PyMODINIT_FUNC PyInit__native() {
   PyObject* module = PyModule_Create(&definition);
-  if (module != nullptr && PyModule_AddIntConstant(module, "INTERFACE", 3) != 0) {
+  if (module != nullptr && PyModule_AddIntConstant(module, "INTERFACE", 4) != 0) {
     Py_DECREF(module);
     return nullptr;
   }

@@ -1,0 +1,7 @@
+#include "tile_avx512.h"
+
+#include "tile_softmax.h"
+
+namespace dropkit {
+extern const AttentionKernels avx512_attention = DROPKIT_ATTENTION("avx512");
+}
