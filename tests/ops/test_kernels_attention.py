@@ -323,6 +323,21 @@ def test_samples_of_inputs_with_other_ranks(rng, seed):
         attend(inputs, 0.4, seed, sample=torch.arange(3))
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_samples_may_share_a_mask(axis, rng, seed):
+    for lead in ((3,), (3, 2), (3, 2, 2)):
+        inputs = made(rng, (*lead, 5, 8), (*lead, 7, 8), (*lead, 7, 8))
+        shape = (*lead, 5, 7)
+        with dk.random.stream(seed, shared_axis=(axis, shape[axis])):
+            y = dk.ops.attention(*inputs, rate=0.4, training=True, site="a")
+            z = dk.ops.attention(*(x.double() for x in inputs), rate=0.4, training=True, site="b")
+        coins = tuple(1 if i == axis else n for i, n in enumerate(shape))
+        keep = torch.from_numpy(dk.random.mask(coins, 0.4, seed=seed, site="a")).expand(shape)
+        p = (inputs[0] @ inputs[1].mT / 8**0.5).softmax(-1)
+        assert_near(y, torch.where(keep, p / 0.6, 0.0) @ inputs[2])
+        assert not torch.allclose(y, z.float())
+
+
 def law():
     return selecting(0.4, 1 / 0.6).tensor()
 

@@ -17,7 +17,7 @@ from dropkit.ops.law import selecting
 from dropkit.ops.probabilities import probabilities
 from dropkit.ops.rate import Rate
 from dropkit.ops.reference import check_input, keep_scale
-from dropkit.random import next_key, skip_key
+from dropkit.random import mask_shape, next_key, skip_key
 
 
 class MaskError(InputError, ValueError, RuntimeError):
@@ -93,8 +93,11 @@ def attention(
         if enable_gqa and v.shape[-3] != heads:
             k, v, heads = *(_repeated(x, lead[-1]) for x in (k, v)), lead[-1]
         if isinstance(used, float) and used < 1.0 and native.can_take(q, k, v, mask, lead):
-            rule = native.Rule(scale, is_causal, selecting(used, keep_scale(used)))
-            return native.attended(q, k, v, mask, rule, lead, heads, next_key(site, generator, q.device))
+            coins = mask_shape((*lead, q.shape[-2], k.shape[-2]), site, generator)
+            if tuple(coins[1:]) == (*lead[1:], q.shape[-2], k.shape[-2]):
+                rule = native.Rule(scale, is_causal, selecting(used, keep_scale(used)))
+                key = next_key(site, generator, q.device)
+                return native.attended(q, k, v, mask, rule, lead, heads, coins, key)
         if enable_gqa:
             k, v = (_repeated(x, lead[-1]) for x in (k, v))
         p = probabilities(q, k, mask, is_causal, scale)

@@ -51,6 +51,7 @@ def attended(
     rule: Rule,
     lead: Sequence[int],
     heads: int,
+    coins: Sequence[int],
     key: Key,
 ) -> Tensor:
     """Return ``dropout(softmax(q k^T * scale + mask)) v``.
@@ -62,12 +63,15 @@ def attended(
         mask: Broadcasts to ``(*lead, L, S)``; or None.
         rule: What to do.
         lead: Axes of the probabilities before the last two, at least one.
-        heads: Divides ``lead[-1]``: each head of keys is shared by that many query heads, side by side.
+        heads: Divides ``lead[-1]``: query heads side by side share one head of keys.
+        coins: Shape of the mask: that of the probabilities, or 1 in place of its first length.
         key: Key of the call.
     """
-    numbers = packed(key, (*lead, q.shape[-2], k.shape[-2]), q.device)
+    numbers = packed(key, coins, q.device)
     if not isinstance(numbers, Tensor):
         numbers = torch.tensor(numbers)
+    if coins[0] != lead[0]:
+        numbers = numbers.expand(lead[0], 5)  # each sample counts its elements from the same number on
     q = _four(q.expand(*lead, -1, -1))
     k, v = (_four(x.expand(*lead[:-1], heads, -1, -1)) for x in (k, v))
     if mask is not None:
