@@ -88,7 +88,7 @@ def test_wrong_usage_is_one_line_that_names_it(refused, arguments, word):
     ("arguments", "hint"),
     [
         (["frobnicate"], "dropkit"),
-        (["--version"], "dropkit"),
+        (["--versions"], "dropkit"),
         (["study", "--frobnicate"], "dropkit study"),
         (["data", "fetch"], "dropkit data fetch"),
     ],

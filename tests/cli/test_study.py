@@ -43,7 +43,11 @@ def done(dropkit, finished):
 def test_a_study_prints_its_verdict_its_table_and_where_the_report_is(done):
     _, folder, answer = done
     results = records.read_results(folder)
-    assert results.sentence in " ".join(answer.out.split())
+    flat = " ".join(answer.out.split())
+    assert f"{100 * abs(results.plans[results.best].difference):.3g} percentage points" in flat or (
+        "no difference larger than" in flat and "percentage points" in flat
+    )
+    assert results.sentence not in flat  # which is in the unit of the records
     for plan in results.plans:
         assert plan in answer.out
     assert answer.out.splitlines()[-1] == f"report: {folder / 'report.html'}"

@@ -18,6 +18,11 @@ def test_version_as_text_and_as_json(dropkit):
     assert lines == found
 
 
+def test_the_option_is_the_same_as_the_command(dropkit):
+    answer = dropkit("--version")
+    assert (answer.code, answer.out, answer.err) == (0, dropkit("version").out, "")
+
+
 def test_ci_has_the_native_kernels():
     if "CI" not in os.environ:
         pytest.skip("not in CI: the kernels are optional here")

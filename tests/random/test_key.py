@@ -1,5 +1,6 @@
 import random
 
+import numpy as np
 import pytest
 
 from dropkit.core import StreamError
@@ -28,10 +29,17 @@ def test_unnamed_sites_are_their_number():
     assert site_words("#x") != site_words("#y")
 
 
-@pytest.mark.parametrize("bad", [2**64, -(2**63) - 1, 1.0, "1", True, None])
+@pytest.mark.parametrize("bad", [2**64, -(2**63) - 1, 1.0, "1", True, np.bool_(True), None])
 def test_a_bad_seed_is_refused(bad):
     with pytest.raises(StreamError, match=r"seed must be an int in \[-2\*\*63, 2\*\*64\), got"):
         seed_words(bad)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8])
+def test_numpys_whole_numbers_are_seeds(kind):
+    assert seed_words(kind(7)) == seed_words(7)
+    assert all(type(word) is int for word in seed_words(kind(7)))
+    assert child_seed(kind(7), "masks") == child_seed(7, "masks")
 
 
 def test_a_negative_seed_is_its_twos_complement():

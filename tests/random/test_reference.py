@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dropkit.core import RateError
+from dropkit.core import RateError, StreamError
 from dropkit.ops import dropout
 from dropkit.random import mask, stream
 from dropkit.random.key import base_words, mask_words, site_words
@@ -106,3 +106,16 @@ def test_edges(seed):
 def test_a_bad_rate_is_named(rate):
     with pytest.raises(RateError, match=r"rate must be in \[0, 1\], got"):
         mask(3, rate, seed=0, site="x")
+
+
+def test_numpys_whole_numbers_give_the_same_mask():
+    fields = {"seed": 2**63, "step": 2**40, "rank": 2**31, "member": 2**32 - 1, "occurrence": 3}
+    numbers = {name: np.uint64(value) for name, value in fields.items()}
+    assert np.array_equal(mask(256, 0.5, site="a", **numbers), mask(256, 0.5, site="a", **fields))
+
+
+@pytest.mark.parametrize("name", ["step", "rank", "member", "occurrence"])
+@pytest.mark.parametrize("value", [-1, 1.0, True])
+def test_the_fields_of_a_key_are_whole_numbers(name, value):
+    with pytest.raises(StreamError, match=f"{name} must be an int of at least 0"):
+        mask(4, 0.5, site="a", **({"seed": 1} | {name: value}))

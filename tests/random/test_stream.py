@@ -2,6 +2,7 @@ import copy
 import pickle
 import threading
 
+import numpy as np
 import pytest
 import torch
 
@@ -207,3 +208,23 @@ def test_a_state_of_something_else_is_refused():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(StreamError, match=message):
         make_stream(**arguments)
+
+
+def test_numpys_whole_numbers_are_as_good_as_ints():
+    fields = {"step": 3, "rank": 2, "member": 1, "sample": 5}
+    with dk.random.stream(7, **fields) as plain:
+        wanted = drop(n=64)
+    numbers = {name: np.int64(value) for name, value in fields.items()}
+    with dk.random.stream(np.int64(7), **numbers) as stream:
+        assert torch.equal(drop(n=64), wanted)
+        stream.advance(np.int32(2))
+    assert stream.step == 5
+    kinds = {type(value) for state in (plain.state_dict(), stream.state_dict()) for value in state.values()}
+    assert kinds == {int, dict}
+
+
+@pytest.mark.parametrize("name", ["step", "rank", "member", "sample"])
+@pytest.mark.parametrize("value", [True, np.bool_(True), 1.0, "1", -1])
+def test_other_numbers_than_whole_ones_of_at_least_0_are_refused(name, value):
+    with pytest.raises(StreamError, match=f"^{name} must be an int"):
+        dk.random.stream(0, **{name: value})

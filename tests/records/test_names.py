@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -52,6 +53,10 @@ def test_every_legal_name_is_read_back_from_its_path(name, seed):
 def test_paths(tmp_path):
     assert run_path(tmp_path, "a-b", 7) == tmp_path / "runs" / "a-b--7.json"
     assert timing_path(tmp_path, "a-b", 0) == tmp_path / "timing" / "a-b--0.json"
+
+
+def test_numpys_whole_numbers_are_seeds():
+    assert run_path("d", "none", np.int64(7)) == run_path("d", "none", 7)
 
 
 @pytest.mark.parametrize("seed", [-1, True, 1.0, "1"])

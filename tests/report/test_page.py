@@ -19,6 +19,7 @@ from dropkit.records import (
     write_json,
 )
 from dropkit.report.study import load
+from dropkit.report.verdict import sentence
 from tests.report.fake import Fake
 
 SMALL = {"epochs": 3, "seeds": 3}
@@ -30,11 +31,10 @@ def ids(page):
 
 
 def test_the_verdict_comes_first_then_everything_else(finished, rendered):
-    page, results = rendered(finished), read_results(finished)
-    study = load(finished)
+    page, study = rendered(finished), load(finished)
     assert (
         page.text.index("✓ helped")
-        < page.text.index(results.sentence)
+        < page.text.index(sentence(study))
         < page.text.index("Difference from the baseline")
     )
     assert ids(page) == [

@@ -43,6 +43,18 @@ def test_it_fits_80_columns_and_says_verdict_and_table(tmp_path, name):
         )
 
 
+@pytest.mark.parametrize(
+    ("case", "legend"),
+    [
+        ({}, "±: sd over the seeds; [ ]: interval of the difference at Holm's level"),
+        ({"levels": {"none": 0.02, "a": 0.01}}, "[ ]: 95 % interval of the difference"),
+        ({"results": False}, "±: sd over the seeds"),
+    ],
+)
+def test_the_signs_of_the_table_are_explained_in_one_line(tmp_path, case, legend):
+    assert str(report.text(Fake(epochs=1, **case).write(tmp_path))).splitlines()[-1].endswith(legend)
+
+
 def test_rich_gets_colour_and_plain_text_none(finished):
     out = io.StringIO()
     Console(file=out, force_terminal=True, width=80, color_system="standard").print(report.text(finished))

@@ -3,7 +3,8 @@ import pytest
 from dropkit.records import read_results, results_path, write_json
 from dropkit.report.page import page
 from dropkit.report.study import load
-from dropkit.report.verdict import alarms, headline, scope, sentence, warnings
+from dropkit.report.terminal import Summary
+from dropkit.report.verdict import alarms, headline, plan_sentence, scope, sentence, warnings
 from tests.report.fake import Fake
 
 NOW = {"levels": {"none": 0.02, "hidden": 0.01}, "epochs": 2, "seeds": 6}
@@ -17,7 +18,11 @@ def test_a_verdict_is_told_with_its_means(tmp_path):
     study = made(tmp_path)
     none, hidden = (f"{100 * study.row(plan).mean:.2f} %" for plan in ("none", "hidden"))
     assert headline(study) == f"hidden helped: test error {none} → {hidden}"
-    assert sentence(study) == study.row("hidden").sentence
+    row = study.row("hidden")
+    assert sentence(study).startswith(
+        f"hidden helped: error was {-100 * row.difference:.3g} percentage points lower"
+    )
+    assert f"{100 * row.low:.3g} to {100 * row.high:.3g}, p = " in sentence(study)
     assert alarms(study) == []
     assert warnings(study) == []
     assert "on this one split of the data and this test set" in scope(study)
@@ -43,6 +48,27 @@ def test_the_other_verdicts(tmp_path):
     study = load(Fake(**(NOW | {"levels": {"none": 0.01, "hidden": 0.0100001}})).write(tmp_path / "same"))
     if study.results.verdict == "no difference":  # else chance found one
         assert headline(study).startswith("hidden: no difference found, test error")
+
+
+def test_the_sentence_is_in_the_unit_of_the_table(tmp_path):
+    shares = made(tmp_path, levels={"none": 0.02, "a": 0.01, "b": 0.01})
+    for plan in shares.others:
+        text, row = plan_sentence(shares, plan), shares.row(plan)
+        assert f"{100 * abs(row.difference):.3g} percentage points lower" in text
+        assert f"{100 * row.low:.3g} to {100 * row.high:.3g}, Holm-adjusted p" in text
+    for text in (str(Summary(shares)), page(shares)):
+        assert "percentage points" in text
+        assert shares.row("a").sentence not in " ".join(text.split())
+    others = load(Fake(**(NOW | {"task": "regression", "metric": "rmse"})).write(tmp_path / "rmse"))
+    assert sentence(others) == others.results.sentence == others.row("hidden").sentence
+
+
+def test_a_sentence_that_is_no_comparison_is_told_as_it_is(tmp_path):
+    study = made(tmp_path)
+    results = read_results(study.folder)
+    results.sentence = "Incomplete, no verdict: the runs were lost."
+    write_json(results_path(study.folder), results)
+    assert sentence(load(study.folder)) == results.sentence
 
 
 def test_splits_and_several_plans_are_told(tmp_path):

@@ -3,6 +3,7 @@
 import copy
 import tomllib
 
+import numpy as np
 import pytest
 
 from dropkit.core import ConfigError
@@ -64,6 +65,14 @@ def test_seeds_may_be_a_list():
     assert load_config(SMALL).with_seeds(5).seeds == (0, 1, 2, 3, 4)
 
 
+def test_seeds_may_be_numpys():
+    for seeds in ([np.int64(7), np.int32(3)], tuple(np.array([7, 3]))):
+        config = load_config(changed(["seeds"], seeds))
+        assert config.seeds == (7, 3)
+        assert config_text(config) == config_text(load_config(changed(["seeds"], [7, 3])))
+    assert load_config(changed(["seeds"], np.int64(3))).seeds == (0, 1, 2)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
@@ -73,6 +82,13 @@ def test_seeds_may_be_a_list():
         (["train", "lr"], -1, ["train: lr must be", "got -1"]),
         (["train", "epochs"], 2.5, ["train: epochs must be", "got 2.5"]),
         (["plans", "hidden", "rule"], [], ["plans.hidden: ", "'rule'", "did you mean 'rules'?"]),
+        (
+            ["plans", "hidden", "rules", 0, "p"],
+            0.5,
+            ["plans.hidden.rules[0]: unknown key 'p' is called rate here: the probability of dropping"],
+        ),
+        (["plans", "hidden", "rules", 0, "keep_prob"], 0.5, ["rules[0]: ", "1 - keep_prob"]),
+        (["p"], 0.5, ["unknown key 'p'; known: "]),
         (["plans", "hidden", "rules", 0, "rat"], 0.1, ["plans.hidden.rules[0]: ", "did you mean 'rate'?"]),
         (
             ["plans", "hidden", "rules", 0, "rate"],

@@ -12,6 +12,6 @@ def test_the_standing_is_the_mean_difference_over_shared_seeds():
     standing.note("hidden", 1, 0.1)
     assert standing.text() == ""
     standing.note("hidden", 0, 0.25)
-    assert standing.text() == "so far, error on validation against none: hidden -0.25 (1 seed)"
+    assert standing.text() == "so far, error on validation against none: hidden -25 points (1 seed)"
     standing.note("none", 1, 0.2)
-    assert standing.text().endswith("hidden -0.175 (2 seeds)")
+    assert standing.text().endswith("hidden -17.5 points (2 seeds)")

@@ -1,3 +1,5 @@
+import dataclasses
+import inspect
 import pickle
 
 import pytest
@@ -22,6 +24,30 @@ def test_rules_are_frozen_hashable_and_picklable():
         rule.rate = 0.5
     with pytest.raises(TypeError):
         rule.options["scaling"] = "train"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"p": 0.5}, "'p' is called rate here: the probability of dropping"),
+        ({"keep_prob": 0.5}, "1 - keep_prob"),
+        ({"variannt": "dropout"}, "no argument 'variannt'; did you mean 'variant'?"),
+        ({"zzz": 1}, "it takes at, variant, rate, except_, on, options, override"),
+    ],
+)
+def test_an_argument_of_another_name_is_refused_in_words_that_help(arguments, text):
+    with pytest.raises(PlanError, match=r"^rule: ") as caught:
+        Rule(at="hidden", **arguments)
+    assert text in str(caught.value)
+
+
+def test_arguments_need_their_names():
+    with pytest.raises(PlanError, match="'hidden' without one"):
+        Rule("hidden", rate=0.5)
+
+
+def test_help_shows_the_arguments_of_a_rule():
+    assert list(inspect.signature(Rule).parameters) == [field.name for field in dataclasses.fields(Rule)]
 
 
 def test_the_default_rate_is_the_variants():

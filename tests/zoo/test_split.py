@@ -158,8 +158,15 @@ def test_training_rows_come_in_random_order_and_the_others_in_file_order():
         ({"val": True}, ConfigError, "got True"),
         ({"seed": -1}, ConfigError, "split_seed must be an integer of at least 0, got -1"),
         ({"seed": 1.0}, ConfigError, "split_seed"),
+        ({"seed": True}, ConfigError, "split_seed"),
     ],
 )
 def test_impossible_requests_are_refused(asked, error, text):
     with pytest.raises(error, match=text):
         cut((100, 0, 0), **asked)
+
+
+def test_numpys_whole_numbers_are_seeds():
+    ways = [cut((100, 0, 0), seed=seed) for seed in (7, np.int64(7), 8)]
+    train = [list(parts.train) for parts in ways]
+    assert train[0] == train[1] != train[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=version.show, help="The same as `dropkit version`."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 for command in (study, compare, report, audit, catalogue, bench, version):
     command.register(app)
 app.add_typer(data.app, name="data")

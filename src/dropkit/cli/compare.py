@@ -54,6 +54,9 @@ def compare(
     print(found.sentence)
     print(f"  {names[0]}: mean {found.baseline_mean:.6g}; {names[1]}: mean {found.treatment_mean:.6g}")
     print(f"  {'larger' if known else 'smaller'} {name} is better")
+    print(
+        "  interval: where the mean of the paired differences may lie; it leaves out 0 if the verdict finds one"
+    )
     print(f"  sign-flip p = {found.p_permutation:.3g}, at least {found.min_p:.3g} with {found.n} pairs")
     if isfinite(found.mde):
         limits = f"{found.mde_low:.3g} to {found.mde_high:.3g}"

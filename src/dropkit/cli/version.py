@@ -16,6 +16,13 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: dropkit version --json")(version)
 
 
+def show(asked: bool) -> None:
+    """Do what the command does, for the option ``--version``, and end."""
+    if asked:
+        version()
+        raise typer.Exit
+
+
 def version(json: Json = False) -> None:
     """Say which dropkit, Python, torch and kernels are in use, and why those kernels."""
     from dropkit.ops.kernels import status  # brings torch

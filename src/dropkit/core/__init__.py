@@ -1,6 +1,6 @@
 """Errors, argument checks and the registry of variants. Imports no other room."""
 
-from dropkit.core.checks import check_rate
+from dropkit.core.checks import called_rate, check_rate, whole_number
 from dropkit.core.errors import (
     ConfigError,
     DataError,
@@ -34,9 +34,11 @@ __all__ = [
     "StreamError",
     "UnknownNameError",
     "Variant",
+    "called_rate",
     "catalogue",
     "check_rate",
     "register",
     "unknown_name",
     "variant",
+    "whole_number",
 ]

@@ -16,7 +16,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from dropkit.core import StreamError
+from dropkit.core import StreamError, whole_number
 from dropkit.random.philox import Word, philox, philox_ints, split64
 
 if TYPE_CHECKING:
@@ -41,9 +41,10 @@ class Key(NamedTuple):
 
 def seed_words(seed: int) -> tuple[int, int]:
     """Split a seed as ``torch.manual_seed`` takes it, ``[-2**63, 2**64)``, into two words."""
-    if not isinstance(seed, int) or isinstance(seed, bool) or not -(2**63) <= seed < 2**64:
+    number = whole_number(seed)
+    if number is None or not -(2**63) <= number < 2**64:
         raise StreamError(f"seed must be an int in [-2**63, 2**64), got {seed!r}")
-    low, high = split64(seed % 2**64)
+    low, high = split64(number % 2**64)
     return low, high
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dropkit.core import check_rate
+from dropkit.core import StreamError, check_rate, whole_number
 from dropkit.random.key import base_words, mask_words, site_words
 from dropkit.random.layout import PRIMARY, TIE, bits_at, threshold
 
@@ -41,13 +41,24 @@ def mask(
 
     Raises:
         RateError: ``rate`` is outside ``[0, 1]`` or NaN.
-        StreamError: ``seed`` is no integer in ``[-2**63, 2**64)``.
+        StreamError: ``seed`` is no integer in ``[-2**63, 2**64)``, or another number none of at least 0.
     """
     check_rate(rate)
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if rate in (0.0, 1.0):
         return np.full(shape, rate == 0.0)
+    step, rank, member, occurrence = (
+        _word(name, value)
+        for name, value in (("step", step), ("rank", rank), ("member", member), ("occurrence", occurrence))
+    )
     key = mask_words(base_words(seed, step, rank), member, site_words(site), occurrence)
     index = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
     number = (bits_at(index, PRIMARY, key) << 16) | bits_at(index, TIE, key)
     return np.asarray(number >= threshold(rate), dtype=np.bool_).reshape(shape)
+
+
+def _word(name: str, value: int) -> int:
+    number = whole_number(value)
+    if number is None or number < 0:
+        raise StreamError(f"{name} must be an int of at least 0, got {value!r}")
+    return number

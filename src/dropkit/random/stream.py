@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dropkit.core import StreamError
+from dropkit.core import StreamError, whole_number
 from dropkit.random.key import Key, Words, base_words, mask_words, seed_words, site_words, unnamed_site
 from dropkit.random.philox import Word
 
@@ -46,18 +46,16 @@ class Stream:
     ) -> None:
         seed_words(seed)
         self.shared_axis = shared_axis
-        self.seed = seed
+        self.seed = int(seed)
         self.rank = _check_word("rank", rank)
         self.member = (
             _wide("member", member) if isinstance(member, torch.Tensor) else _check_word("member", member)
         )
         # apart, so that compiled code looks at a plain member's tensor in _traced and never at its value
         self._member_tensor = self.member if isinstance(self.member, torch.Tensor) else None
-        if not isinstance(sample, torch.Tensor) and (not isinstance(sample, int) or sample < 0):
-            raise StreamError(f"sample must be an int of at least 0, got {sample!r}, or an int64 tensor")
-        self.sample = _wide("sample", sample) if isinstance(sample, torch.Tensor) else sample
+        self.sample = _wide("sample", sample) if isinstance(sample, torch.Tensor) else _check_first(sample)
         # the same for a plain sample, except that 0 stays a constant: compiled masks are quicker from there
-        self._sample_traced = isinstance(sample, int) and sample != 0
+        self._sample_traced = isinstance(self.sample, int) and self.sample != 0
         self._unnamed: int | Tensor = 0
         self._occurrences: dict[str, int | Tensor] = {}
         self._move_to(step)
@@ -86,7 +84,7 @@ class Stream:
         if missing:
             raise StreamError(f"stream state lacks {sorted(missing)}; pass what Stream.state_dict() returned")
         seed_words(state["seed"])
-        self.seed = state["seed"]
+        self.seed = int(state["seed"])
         self._move_to(state["step"])
         self._unnamed, self._occurrences = state["unnamed"], dict(state["occurrences"])
 
@@ -117,15 +115,16 @@ class Stream:
         return self._traced[6]
 
     def _move_to(self, step: int) -> None:
-        if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < 2**63:
+        number = whole_number(step)
+        if number is None or not 0 <= number < 2**63:
             raise StreamError(f"step must be an int in [0, 2**63), got {step!r}")
-        self._step = step
-        self._base: Words = base_words(self.seed, step, self.rank)
+        self._step = number
+        self._base: Words = base_words(self.seed, number, self.rank)
         # What compiled code reads: a new tensor of the same kind passes its guards, so nothing is recompiled,
         # and a backward pass that still holds the old one keeps the masks of its own step.
         member = self.member if isinstance(self.member, int) else 0
         sample = self.sample if isinstance(self.sample, int) else 0
-        self._traced = torch.tensor([*self._base, member, sample, step])
+        self._traced = torch.tensor([*self._base, member, sample, number])
         self._restart()
 
     def _restart(self) -> None:
@@ -155,9 +154,17 @@ def _settled(count: int | Tensor) -> int | Tensor:
 
 
 def _check_word(name: str, value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**32:
+    number = whole_number(value)
+    if number is None or not 0 <= number < 2**32:
         raise StreamError(f"{name} must be an int in [0, 2**32), got {value!r}")
-    return value
+    return number
+
+
+def _check_first(sample: int) -> int:
+    number = whole_number(sample)
+    if number is None or number < 0:
+        raise StreamError(f"sample must be an int of at least 0, got {sample!r}, or an int64 tensor")
+    return number
 
 
 def _wide(name: str, value: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from dropkit.core import FolderError, PlanError
+from dropkit.core import FolderError, PlanError, whole_number
 
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_+@=,.]|-(?!-))*(?<![-.])")
 _STEM = re.compile(r"(?P<plan>.+)--(?P<seed>0|[1-9][0-9]*)")
@@ -44,9 +44,10 @@ def results_path(folder: str | os.PathLike[str]) -> Path:
 
 
 def _stem(plan: str, seed: int) -> str:
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    number = whole_number(seed)
+    if number is None or number < 0:
         raise PlanError(f"a seed must be a whole number of at least 0, got {seed!r}")
-    return f"{check_plan_name(plan)}--{seed}"
+    return f"{check_plan_name(plan)}--{number}"
 
 
 def parse_name(path: Path) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from dropkit.report.charts import Axis, bar, chart, dot, picture, row
 from dropkit.report.html import Html, el, join
 from dropkit.report.parts import color, coverage, scroll, section, who
 from dropkit.report.study import Study
+from dropkit.report.verdict import plan_sentence
 
 
 def differences(study: Study) -> Html | None:
@@ -55,12 +56,13 @@ def table(study: Study) -> Html:
     heads = ["plan", *_cells(study, study.results.baseline)]
     head = el("thead", el("tr", [el("th", text, scope="col") for text in heads]))
     lead = (
+        "“interval” is that of the difference, at the level at which Holm's procedure decided it. "
         "“detectable” is the difference that a study of this size and spread would find with probability 0.8. "
         "“sign-flip” is the exact permutation p beside the t-test that decides, with the least value it can take."
     )
     built = scroll("All plans", el("table", head, el("tbody", rows)))
     rest = [plan for plan in study.others if plan != study.results.best]
-    others = [el("li", found) for plan in rest if (found := study.row(plan).sentence)]
+    others = [el("li", found) for plan in rest if (found := plan_sentence(study, plan))]
     more = (
         join(el("h3", "The other plans" if len(others) > 1 else "The other plan"), el("ul", others))
         if others

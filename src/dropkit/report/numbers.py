@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-_SHARES = frozenset({"accuracy", "error", "macro_precision", "macro_recall", "macro_f1", "ece"})
+from dropkit.stats import SHARES
+
 _LABELS = {
     "nll": "NLL",
     "ece": "ECE",
@@ -24,7 +25,7 @@ def label(metric: str) -> str:
 
 def is_share(metric: str) -> bool:
     """Whether ``metric`` is in ``[0, 1]`` and shown as a percentage."""
-    return metric in _SHARES
+    return metric in SHARES
 
 
 def value(metric: str, number: float | None, *, unit: bool = True) -> str:

@@ -22,6 +22,7 @@ from dropkit.report.numbers import (
     times,
     value,
 )
+from dropkit.report.parts import coverage
 from dropkit.report.study import Study, load
 from dropkit.report.verdict import alarms, headline, scope, sentence, warnings
 
@@ -48,6 +49,7 @@ class Summary:
             yield Text(f"! {text}", style="yellow")
         yield ""
         yield table(study)
+        yield Text(legend(study), style="dim")
 
     def __str__(self) -> str:
         text = io.StringIO()
@@ -62,6 +64,17 @@ def text(folder: str | os.PathLike[str]) -> Summary:
         FolderError: It is no study's folder, or one of its files is damaged.
     """
     return Summary(load(folder))
+
+
+def legend(study: Study) -> str:
+    """Return what the signs of the table mean."""
+    levels = [level for plan in study.others if (level := study.row(plan).level) is not None]
+    spread = "±: sd over the seeds"
+    if not levels:
+        return spread
+    if len(levels) > 1:
+        return f"{spread}; [ ]: interval of the difference at Holm's level"
+    return f"{spread}; [ ]: {coverage(levels[0])} interval of the difference"
 
 
 def table(study: Study) -> Table:

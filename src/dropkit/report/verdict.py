@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from dropkit.records import RunRecord
-from dropkit.report.numbers import count, label, value
+from dropkit.report.numbers import count, is_share, label, value
 from dropkit.report.study import Study
+from dropkit.stats.wording import Finding
 
 _MOST = 12  # seeds of a plan listed before "and so many more"
 
@@ -26,15 +29,47 @@ def headline(study: Study) -> str:
 
 
 def sentence(study: Study) -> str:
-    """Return the answer in one sentence that can be quoted."""
+    """Return the answer in one sentence that can be quoted, in the unit of the table."""
     results = study.results
-    if results.sentence:
-        return results.sentence
-    if results.best is not None and (found := study.row(results.best).sentence):
-        return found
+    best = None if results.best is None else plan_sentence(study, results.best)
+    if results.sentence and (results.best is None or results.sentence != study.row(results.best).sentence):
+        return results.sentence  # why there is no verdict, say
+    if best:
+        return best
     if not study.finished:
         return "The study is not finished: no verdict until all its runs are there."
     return f"The verdict is {results.verdict}."
+
+
+def plan_sentence(study: Study, plan: str) -> str | None:
+    """Return a plan's comparison as a sentence, in percentage points where the metric is a share, if there is one."""
+    found, results = study.row(plan), study.results
+    if (
+        not is_share(study.metric)
+        or found.sentence is None
+        or found.difference is None
+        or found.level is None
+        or found.p_adjusted is None
+        or found.n is None
+        or found.verdict in (None, "incomplete")
+    ):
+        return found.sentence
+    return Finding(
+        treatment=plan,
+        baseline=results.baseline,
+        metric=study.metric,
+        verdict=found.verdict,
+        difference=found.difference,
+        low=-inf if found.low is None else found.low,
+        high=inf if found.high is None else found.high,
+        level=found.level,
+        sd=inf if found.difference_sd is None else found.difference_sd,
+        p=found.p_adjusted,
+        family=sum(study.row(name).p_adjusted is not None for name in study.others),
+        n=found.n,
+        overlapping=bool(results.resplit),
+        degenerate=found.degenerate,
+    ).sentence(points=True)
 
 
 def scope(study: Study) -> str:

@@ -12,7 +12,7 @@ from dropkit.stats.classification import classification_metrics, per_class
 from dropkit.stats.comparison import Comparison
 from dropkit.stats.detection import Detection, average_precision, detection, detection_interval
 from dropkit.stats.holm import holm
-from dropkit.stats.metrics import LARGER_IS_BETTER, generalisation_gap
+from dropkit.stats.metrics import LARGER_IS_BETTER, SHARES, generalisation_gap
 from dropkit.stats.multiple import compare_many, compare_pairs
 from dropkit.stats.paired import compare
 from dropkit.stats.permutation import sign_flip_p
@@ -24,6 +24,7 @@ from dropkit.stats.spread import VarianceRatio, variance_ratio
 
 __all__ = [
     "LARGER_IS_BETTER",
+    "SHARES",
     "Brier",
     "Comparison",
     "Detection",

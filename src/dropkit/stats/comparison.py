@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from dropkit.stats.wording import Finding
+
 Verdict = Literal["helped", "hurt", "no difference"]
 
 
@@ -79,38 +81,29 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """One sentence that can be quoted as it stands."""
-        if self.verdict != "no difference":
-            way = "higher" if self.difference > 0.0 else "lower"
-            return (
-                f"{self.treatment} {self.verdict}: {self.metric} was {abs(self.difference):.3g} {way} "
-                f"than with {self.baseline} ({self._evidence()})."
-            )
-        subject = f"{self.treatment} against {self.baseline}, {self.metric}"
-        if math.isinf(self.no_larger_than):
-            return (
-                f"{subject}: no difference established, though it was {self.difference:.3g} in every pair: "
-                f"without spread no limit can be given ({self._evidence()})."
-            )
-        return f"{subject}: no difference larger than {self.no_larger_than:.3g} found ({self._evidence()})."
+        """One sentence that can be quoted as it stands, in the unit of the results."""
+        return Finding(
+            treatment=self.treatment,
+            baseline=self.baseline,
+            metric=self.metric,
+            verdict=self.verdict,
+            difference=self.difference,
+            low=self.low,
+            high=self.high,
+            level=self.level,
+            sd=self.sd,
+            p=self.p_adjusted,
+            family=self.family,
+            n=self.n,
+            overlapping=self.test_train_ratio is not None,
+            degenerate=self.degenerate,
+        ).sentence()
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields and the sentence as JSON values; what is not finite becomes None."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values |= {"bca": list(self.bca), "warnings": list(self.warnings), "sentence": self.sentence}
         return {name: _json(value) for name, value in values.items()}
-
-    def _evidence(self) -> str:
-        pairs = f"{self.n} paired seeds"
-        if self.test_train_ratio is not None:
-            pairs = f"{self.n} paired splits, corrected for their overlap"
-        p = f"{'Holm-adjusted ' if self.family > 1 else ''}p = {self.p_adjusted:.2g}"
-        if self.degenerate:
-            return f"the same difference in every pair, sign-flip {p}, {pairs}"
-        if self.sd == 0.0:
-            return f"both are equal in every pair, {p}, {pairs}"
-        coverage = f"{100 * self.level:.3g} %"
-        return f"{coverage} interval of the difference {self.low:.3g} to {self.high:.3g}, {p}, {pairs}"
 
 
 def _json(value: Any) -> Any:

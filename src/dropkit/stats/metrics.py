@@ -22,6 +22,9 @@ LARGER_IS_BETTER: Mapping[str, bool] = MappingProxyType(
     }
 )
 
+#: Scalar metrics in [0, 1], which people read as percentages.
+SHARES = frozenset({"accuracy", "error", "macro_precision", "macro_recall", "macro_f1", "ece"})
+
 
 def generalisation_gap(train: Mapping[str, float], test: Mapping[str, float]) -> dict[str, float]:
     """Return ``train - test`` of every metric that both hold.

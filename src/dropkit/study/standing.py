@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from dropkit.stats import SHARES
 from dropkit.study.config import StudyConfig
 from dropkit.study.grid import Candidate
 
@@ -21,7 +22,7 @@ class Standing:
         self._values[candidate, seed] = value
 
     def text(self) -> str:
-        """Return ``so far, error on validation against none: hidden -0.012 (3 seeds)``; empty without a pair."""
+        """Return ``so far, error on validation against none: hidden -1.2 points (3 seeds)``; empty without a pair."""
         seeds = self._config.seeds
         baseline = next(c.name for c in self._candidates if c.plan == self._config.baseline)
         parts = []
@@ -29,7 +30,8 @@ class Standing:
             shared = [s for s in seeds if {(baseline, s), (candidate.name, s)} <= self._values.keys()]
             if candidate.name != baseline and shared:
                 gain = fmean(self._values[candidate.name, s] - self._values[baseline, s] for s in shared)
-                parts.append(f"{candidate.name} {gain:+.4g} ({len(shared)} seed{'s' * (len(shared) > 1)})")
+                size = f"{100 * gain:+.4g} points" if self._config.metric in SHARES else f"{gain:+.4g}"
+                parts.append(f"{candidate.name} {size} ({len(shared)} seed{'s' * (len(shared) > 1)})")
         return (
             f"so far, {self._config.metric} on validation against {baseline}: {', '.join(parts)}"
             if parts

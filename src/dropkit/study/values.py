@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
+from dropkit.core import called_rate, whole_number
+
 LAST_SEED = 2**63 - 1
 
 
@@ -36,20 +38,23 @@ def rates(value: Any) -> Any:
 
 def seeds(value: Any) -> Any:
     """Accept a number of seeds (0, 1, 2, ...) or a list of different seeds; at least two either way."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not 2 <= value <= 100_000:
-            raise bad(f"must be between 2 and 100000 (a comparison needs two), got {value}")
-        return tuple(range(value))
+    if (count := whole_number(value)) is not None:
+        if not 2 <= count <= 100_000:
+            raise bad(f"must be between 2 and 100000 (a comparison needs two), got {count}")
+        return tuple(range(count))
     if not isinstance(value, list | tuple):
         raise bad(f"must be a whole number or a list of whole numbers, got {value!r}")
+    found = []
     for seed in value:
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LAST_SEED:
+        number = whole_number(seed)
+        if number is None or not 0 <= number <= LAST_SEED:
             raise bad(f"must hold whole numbers from 0 to 2^63 - 1, got {seed!r}")
-    if len(set(value)) < len(value):
+        found.append(number)
+    if len(set(found)) < len(found):
         raise bad("must hold different seeds, got one of them twice")
-    if len(value) < 2:
-        raise bad(f"must hold at least two seeds (a comparison needs two), got {list(value)}")
-    return tuple(value)
+    if len(found) < 2:
+        raise bad(f"must hold at least two seeds (a comparison needs two), got {found}")
+    return tuple(found)
 
 
 def places(value: Any) -> Any:
@@ -78,6 +83,8 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
     choices = sorted(known)
     for key in given:
         if key not in choices:
+            if "rate" in choices and (text := called_rate(str(key))):
+                raise bad(f"unknown key {text}")
             near = get_close_matches(str(key), choices, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(choices)}"
             raise bad(f"unknown key {key!r}; {hint}")

@@ -6,11 +6,13 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Literal, get_args
+from functools import wraps
+from typing import Any, Literal, TypeVar, get_args
 
 import dropkit.nn  # noqa: F401  (importing it is what fills the registry)
-from dropkit.core import InputError, PlanError, RateError, Variant, check_rate, variant
+from dropkit.core import InputError, PlanError, RateError, Variant, called_rate, check_rate, variant
 
+T = TypeVar("T")
 On = Literal["output", "input", "weight", "branch"]
 OptionValue = str | int | float | bool | None
 
@@ -41,6 +43,29 @@ class Options(Mapping[str, OptionValue]):
         return repr(self._items)
 
 
+def _explaining(cls: type[T]) -> type[T]:
+    """Let ``cls`` refuse arguments that it does not have in words that help, instead of Python's own."""
+    init: Any = vars(cls)["__init__"]
+    known = [name for name in inspect.signature(init).parameters if name != "self"]
+
+    @wraps(init)
+    def explained(self: T, *args: object, **given: object) -> None:
+        if args:
+            raise PlanError(
+                f"rule: arguments are given by name, Rule(at=..., rate=...), got {args[0]!r} without one"
+            )
+        for name in given:
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
+                raise PlanError(f"rule: {called_rate(name) or f'there is no argument {name!r}; {hint}'}")
+        init(self, **given)
+
+    setattr(cls, "__init__", explained)  # noqa: B010  (mypy refuses the plain assignment)
+    return cls
+
+
+@_explaining
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """One line of a plan: put ``variant`` at ``at``, with probability ``rate``.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropkit.core import ConfigError, DataError
+from dropkit.core import ConfigError, DataError, whole_number
 
 Index = NDArray[np.intp]
 Size = int | float
@@ -59,7 +59,8 @@ def split(
         ConfigError: an argument is neither a count nor a fraction, or the seed is negative.
         DataError: there are not enough rows.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    number = whole_number(seed)
+    if number is None or number < 0:
         raise ConfigError(f"split_seed must be an integer of at least 0, got {seed!r}")
     n_train, n_val, n_test = sizes
     total = sum(sizes)
