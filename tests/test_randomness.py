@@ -81,13 +81,14 @@ ALLOWED = {
     ("train/augment.py", "torch.rand"): "augmentation of the data, from a generator of its own",
     ("stats/bootstrap.py", "numpy.random.default_rng"): "resampling of results",
     ("stats/permutation.py", "numpy.random.default_rng"): "resampling of results",
+    ("stats/detection.py", "numpy.random.default_rng"): "resampling of results",
     ("zoo/split.py", "numpy.random.Philox"): "the split of a data set",
     ("zoo/split.py", "numpy.random.SeedSequence"): "the split of a data set",
     ("cli/bench/elementwise.py", "torch.nn.functional.dropout"): "what dropkit is measured against",
     ("cli/bench/memory.py", "torch.nn.functional.dropout"): "what dropkit is measured against",
 }
-#: Rooms that name PyTorch's dropout without calling it, to find it in models and take its place.
-NAMING = ("surgery/",)
+#: What names PyTorch's dropout without calling it: to find it in models and take its place, or to look past it.
+NAMING = ("surgery/", "infer/", "explain/", "nn/plastic/evidence.py")
 
 
 def aliases(tree: ast.AST) -> dict[str, str]:
@@ -236,28 +237,40 @@ class Watch(TorchDispatchMode):
 
 
 every = pytest.mark.parametrize("entry", entries())
+without_stream = pytest.mark.parametrize(  # a schedule counts the steps of one
+    "entry", [entry for entry in entries() if entry.values[0].kind != "schedule"]
+)
 
 
-@every
-@pytest.mark.parametrize("kernel", ["active", "reference"])
-def test_no_operator_of_torch_draws_for_a_variant(entry, kernel, seed):
+@pytest.fixture(params=["active", "reference"])
+def kernel(request):
+    """The kernels in use, then the reference."""
     before = kernels.status().active
-    module, inputs = made(entry)
-    kernels.use(before if kernel == "active" else "reference")
-    try:
-        with Watch() as watch:
-            call(module, inputs)
-        assert watch.drawn == []
-        keys = watch.keys
-        with dk.random.stream(seed), Watch() as watch:
-            call(module, inputs)
-        assert (watch.drawn, watch.keys) == ([], 0)
-    finally:
-        kernels.use(before)
-    assert keys <= 100
+    kernels.use(before if request.param == "active" else "reference")
+    yield
+    kernels.use(before)
 
 
 @every
+@pytest.mark.usefixtures("kernel")
+def test_in_a_stream_no_operator_of_torch_draws(entry, seed):
+    module, inputs = made(entry)
+    with dk.random.stream(seed), Watch() as watch:
+        call(module, inputs)
+    assert (watch.drawn, watch.keys) == ([], 0)
+
+
+@without_stream
+@pytest.mark.usefixtures("kernel")
+def test_without_a_stream_nothing_is_drawn_but_keys(entry):
+    module, inputs = made(entry)
+    with Watch() as watch:
+        call(module, inputs)
+    assert watch.drawn == []
+    assert watch.keys <= 100
+
+
+@without_stream
 def test_a_variant_takes_nothing_but_keys_from_the_global_generators(entry, seed):
     """Outside of any mode: the native kernels, which no mode sees, are looked at too."""
     module, inputs = made(entry)
