@@ -164,7 +164,7 @@ def acts_on_a_tensor(entry: Variant) -> bool:
 
     That is all that a module's output or input can give it.
     """
-    if entry.op is None or entry.default_rate is None or set(entry.at) == {"weights"}:
+    if entry.op is None or entry.default_rate is None or not set(entry.at) - {"weights"}:
         return False
     first, *rest = inspect.signature(entry.op).parameters.values()
     needed = {p.name for p in rest if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
