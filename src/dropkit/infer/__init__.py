@@ -4,6 +4,7 @@ from dropkit.infer.acquisition import bald, batch_bald, entropy, least_confidenc
 from dropkit.infer.active import ActiveLearning
 from dropkit.infer.conformal import ConformalIntervals, ConformalSets, conformal_quantile
 from dropkit.infer.isotonic import IsotonicCalibration
+from dropkit.infer.prediction import Prediction
 from dropkit.infer.scaling import TemperatureScaling, VectorScaling
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "ConformalIntervals",
     "ConformalSets",
     "IsotonicCalibration",
+    "Prediction",
     "TemperatureScaling",
     "VectorScaling",
     "bald",

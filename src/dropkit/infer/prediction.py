@@ -53,14 +53,15 @@ class Prediction:
     @property
     def entropy(self) -> Tensor:
         """Entropy of the mean probabilities in nats, shape ``(N,)``: all uncertainty."""
-        self._needs_classes("entropy")
+        if self._expected_entropy is None:
+            raise _no_classes("entropy")
         return entropy(self.mean)
 
     @property
     def expected_entropy(self) -> Tensor:
         """Mean entropy of the members in nats, shape ``(N,)``: uncertainty that more data would not remove."""
-        self._needs_classes("expected_entropy")
-        assert self._expected_entropy is not None  # noqa: S101  (always given with the task)
+        if self._expected_entropy is None:
+            raise _no_classes("expected_entropy")
         return self._expected_entropy
 
     @property
@@ -74,10 +75,8 @@ class Prediction:
         Args:
             q: Probability in ``[0, 1]``, or several in a 1-d tensor.
         """
-        return torch.quantile(self.members, q, dim=0) if isinstance(q, float) else self._quantiles(q)
-
-    def _quantiles(self, q: Tensor) -> Tensor:
-        return torch.quantile(self.members, q.to(self.members.dtype), dim=0)
+        wanted = q if isinstance(q, float) else q.to(self.members.dtype)
+        return torch.quantile(self.members, wanted, dim=0)
 
     def log_likelihood(self, target: Tensor, *, noise: float | Tensor) -> Tensor:
         """Return ``log p(target)`` under the mixture of the members' normal distributions, shape ``(N,)``.
@@ -106,9 +105,9 @@ class Prediction:
         result: Tensor = torch.logsumexp(per_member, dim=0) - torch.tensor(float(self.n_members)).log()
         return result
 
-    def _needs_classes(self, what: str) -> None:
-        if self.task != "classification":
-            raise ConfigError(f"{what} is of class probabilities; predict with task='classification'")
+
+def _no_classes(what: str) -> ConfigError:
+    return ConfigError(f"{what} is of class probabilities; predict with task='classification'")
 
 
 def entropy(probabilities: Tensor) -> Tensor:
@@ -160,7 +159,11 @@ class Moments:
         """The largest Monte-Carlo standard error; infinite for fewer than two members."""
         if self.count < 2:
             return float("inf")
-        return float((self._squares / (self.count - 1) / self.count).max().sqrt()) if self._squares.numel() else 0.0
+        return (
+            float((self._squares / (self.count - 1) / self.count).max().sqrt())
+            if self._squares.numel()
+            else 0.0
+        )
 
     @property
     def varies(self) -> bool:
