@@ -200,6 +200,15 @@ def test_dropped_units_of_networks_without_cells_are_gone(kind, seed, rng):
     check(RNNDrop(rnn, 0.5, site="s"), x, hx, seed, (outputs, (2 * h,)))
 
 
+def test_masks_are_named_after_layers_and_directions(seed, rng):
+    rnn = network("gru", num_layers=2, bidirectional=True)
+    with stream(seed):
+        _, last = RNNDrop(rnn, 0.5, site="s")(data(rng))
+    for h, place in zip(last, ("l0", "l0_reverse", "l1", "l1_reverse"), strict=True):
+        coins = mask((ROWS, 1, 5), 0.5, seed=seed, site=f"s:{place}:cell")[:, 0]
+        assert torch.equal(h != 0, torch.from_numpy(coins))
+
+
 def test_the_mean_of_rnn_drop_does_not_grow_with_the_length(seed):
     rnn = nn.GRU(1, 64)
     for name, value in rnn.named_parameters():
