@@ -224,6 +224,25 @@ MUTANTS = [
     ("ops/graphs/drop_edge.py", "x.sort(dim=0).values", "x", "ops/graphs/test_drop_edge.py"),
     ("ops/graphs/drop_message.py", "edge_index[0]", "edge_index[1]", "ops/graphs/test_drop_message.py"),
     ("ops/graphs/drop_node.py", "(x.shape[0], *[1] * (x.ndim - 1))", "None", "ops/graphs/test_drop_node.py"),
+    ("random/draw.py", "torch.randint(2**32, (2,)", "torch.randint(2**31, (2,)", "test_randomness.py"),
+    ("random/key.py", "number = whole_number(seed)", "number = seed", "random/test_key.py"),
+    ("core/checks.py", "and not isinstance(value, bool)", "", "core/test_checks.py"),
+    ("cli/bench/turns.py", "names[first:] + names[:first]", "names", "cli/bench/test_turns.py"),
+    ("cli/bench/turns.py", "(clock() - begin) / times", "clock() - begin", "cli/bench/test_turns.py"),
+    ("cli/bench/memory.py", "numel() * saved.element_size()", "numel()", "cli/bench/test_rows.py"),
+    (
+        "cli/bench/elementwise.py",
+        "_in_stream(loop(module))",
+        "_in_stream(loop(lambda x: x))",
+        "cli/bench/test_rows.py",
+    ),
+    ("records/folder.py", "if was.data != now.data", "if False", "records/test_folder.py"),
+    ("study/fingerprint.py", "in part.take(some)", "in part.take(some)[:1]", "study/test_fingerprint.py"),
+    ("study/fingerprint.py", "_add_part(digest, part)", "pass", "study/test_fingerprint.py"),
+    ("study/study.py", "fingerprint=facts.fingerprint)", "fingerprint=None)", "study/test_fingerprint.py"),
+    ("stats/wording.py", "factor * value for value", "value for value", "stats/test_wording.py"),
+    ("report/verdict.py", "not is_share(study.metric)", "True", "report/test_verdict.py"),
+    ("surgery/rules.py", "if name not in known:", "if False:", "surgery/test_rules.py"),
 ]
 
 
