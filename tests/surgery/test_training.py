@@ -143,8 +143,12 @@ def test_every_variant_that_acts_on_a_tensor_can_be_attached(entry):
     _, x = entry.example()
     model = nn.Sequential(nn.Identity())
     plan = dk.plan(model, [dk.Rule(at="0", variant=entry.name)])
-    with plan.apply(model), dk.random.stream(2):
-        y = model(x)
-    with dk.random.stream(2):
-        assert torch.equal(y, entry.op(x, entry.default_rate, training=True, site="0"))
-    assert not torch.equal(y, x)
+    changed = False
+    with plan.apply(model):
+        for step in range(30):
+            with dk.random.stream(2, step=step):
+                y = model(x)
+            with dk.random.stream(2, step=step):
+                assert torch.equal(y, entry.op(x, entry.default_rate, training=True, site="0"))
+            changed |= not torch.equal(y, x)
+    assert changed
