@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from functools import wraps
 from typing import Any, Literal, TypeVar, get_args
 
+from torch import Tensor
+
 import dropkit.nn  # noqa: F401  (importing it is what fills the registry)
 from dropkit.core import InputError, PlanError, RateError, Variant, called_rate, check_rate, variant
 
@@ -168,7 +170,8 @@ def acts_on_a_tensor(entry: Variant) -> bool:
         return False
     first, *rest = inspect.signature(entry.op).parameters.values()
     needed = {p.name for p in rest if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
-    return first.name == "x" and needed == {"rate", "training"}
+    alone = first.annotation in ("Tensor", Tensor)  # and not a list of branches
+    return first.name == "x" and alone and needed == {"rate", "training"}
 
 
 def option_names(entry: Variant) -> list[str]:
