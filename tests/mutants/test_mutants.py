@@ -221,6 +221,18 @@ MUTANTS = [
         "channels / count * ",
         "ops/spatial/test_weighted_channel_dropout.py",
     ),
+    (
+        "objectives/marginalised_dropout.py",
+        "square() + variance",
+        "square()",
+        "objectives/test_marginalised_dropout.py",
+    ),
+    (
+        "objectives/marginalised_dropout.py",
+        "/ (1.0 - q))",
+        ")",
+        "objectives/test_marginalised_dropout.py",
+    ),
     ("ops/graphs/drop_edge.py", "x.sort(dim=0).values", "x", "ops/graphs/test_drop_edge.py"),
     ("ops/graphs/drop_message.py", "edge_index[0]", "edge_index[1]", "ops/graphs/test_drop_message.py"),
     ("ops/graphs/drop_node.py", "(x.shape[0], *[1] * (x.ndim - 1))", "None", "ops/graphs/test_drop_node.py"),
