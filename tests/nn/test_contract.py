@@ -50,7 +50,15 @@ FAMILIES = {
     "graphs",
 }
 PLACES = {"input", "hidden", "conv", "fc", "attention", "residual", "embedding", "recurrent", "weights"}
-NOT_VARIANTS = {dk.ops.attention, dk.ops.fast_dropout_moments}  # what a variant is used in, or made of
+NOT_VARIANTS = {  # what a variant is used in, made of, or fused with
+    dk.ops.attention,
+    dk.ops.fast_dropout_moments,
+    dk.ops.bias_dropout_add,
+    dk.ops.dropout_add,
+    dk.ops.gelu_dropout,
+    dk.ops.relu_dropout,
+    dk.ops.silu_dropout,
+}
 
 every = pytest.mark.parametrize("entry", entries())
 every_with_rate = pytest.mark.parametrize("entry", [p for p in entries() if has_rate(p.values[0])])
