@@ -57,6 +57,13 @@ NOISE = {
 }
 LINEAR = {"eval": "the linear layer in it computes in eval mode, too"}
 
+# what holds of ensembles of fixed members
+FIXED = {
+    "random": "its members are fixed; steps and ranks change nothing",
+    "no stream": "its members are fixed",
+    "eval": "it is the same ensemble in eval mode",
+}
+
 # name of the variant -> promise -> why it is not made; the promises are the arguments of `promised` below
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "gaussian_dropout": NOISE,
@@ -213,6 +220,13 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "subset": "what is dropped is gone",
         "empty": "the output is shorter",
         "meta": "the output is shorter",
+    },
+    "batch_ensemble": FIXED,
+    "masksembles": FIXED,
+    "multi_sample_dropout": {
+        "eval": "the head computes in eval mode, too",
+        "share": "it drops what goes into the head, and means its outputs",
+        "subset": "it drops what goes into the head, and means its outputs",
     },
     "alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},
     "feature_alpha_dropout": {"share": "a dropped unit is SELU's saturation value, not zero"},

@@ -8,6 +8,7 @@ from dropkit.nn.conditional import (
     LimaDropout,
     Standout,
 )
+from dropkit.nn.ensembles import BatchEnsemble, Masksembles, MultiSampleDropout
 from dropkit.nn.graphs import DropEdge, DropMessage, DropNode
 from dropkit.nn.learned import (
     ConcreteDropout,
@@ -99,6 +100,7 @@ __all__ = [
     "AnnealedSchedule",
     "AttentionBasedDropout",
     "AttentionDropout",
+    "BatchEnsemble",
     "ByEpoch",
     "CallableSchedule",
     "ConcreteDropout",
@@ -143,9 +145,11 @@ __all__ = [
     "LimaDropout",
     "LinearSchedule",
     "LockedDropout",
+    "Masksembles",
     "MaxDropout",
     "Mixout",
     "ModalityDropout",
+    "MultiSampleDropout",
     "NeuronDropIn",
     "PatchDropout",
     "QuantalSynapticDilution",

@@ -3,6 +3,7 @@
 from dropkit.ops import fused
 from dropkit.ops.attention import MaskError, attention
 from dropkit.ops.conditional import attention_based_dropout, conditional, guided_dropout
+from dropkit.ops.ensembles import masksembles
 from dropkit.ops.fused import bias_dropout_add, dropout_add, gelu_dropout, relu_dropout, silu_dropout
 from dropkit.ops.graphs import drop_edge, drop_message, drop_node
 from dropkit.ops.learned import (
@@ -98,6 +99,7 @@ __all__ = [
     "information_dropout",
     "jumpout",
     "locked_dropout",
+    "masksembles",
     "max_dropout",
     "mixout",
     "modality_dropout",

@@ -1,7 +1,7 @@
 """Counter-based streams of random numbers: the same key gives the same mask everywhere."""
 
 from dropkit.random.bits import keep_mask, normal, uniform
-from dropkit.random.draw import next_key, skip_key
+from dropkit.random.draw import next_key, next_place, skip_key
 from dropkit.random.key import Key, child_seed
 from dropkit.random.reference import mask
 from dropkit.random.schedule import Schedule
@@ -17,6 +17,7 @@ __all__ = [
     "mask",
     "mask_shape",
     "next_key",
+    "next_place",
     "normal",
     "skip_key",
     "step",

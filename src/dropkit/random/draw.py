@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from dropkit.core import StreamError
 from dropkit.random.key import Key, draw_words
-from dropkit.random.recompute import region, traced_inside
+from dropkit.random.recompute import NOWHERE, Region, region, traced_inside
 from dropkit.random.stream import distributed_rank, ever_entered, innermost
 
 
@@ -27,14 +29,51 @@ def next_key(site: str | None, generator: torch.Generator | None, device: torch.
             region whose forward could be replayed.
     """
     if torch.compiler.is_compiling():
-        if generator is None and innermost() is not None and traced_inside():
-            # The recomputation would go on counting. Without fullgraph this makes the frame run in eager mode.
-            raise StreamError(
-                "compiled code cannot repeat the masks of a stream for a checkpointed region around it; compile what "
-                "calls torch.utils.checkpoint, not what it calls"
-            )
+        if generator is None:
+            _refuse_traced_recomputation()
         return _fresh_key(site, generator, device)
     here = region()
+    if here is NOWHERE:  # nearly every call
+        return _fresh_key(site, generator, device)
+    return _once(here, site, generator, lambda: _fresh_key(site, generator, device))
+
+
+def next_place(site: str | None) -> Key:
+    """Return where this call's rows stand, for ensembles whose masks are fixed: a key whose first word is the member.
+
+    Outside any stream that is member 0, sample 0. The second word is 1 where the stream's samples share their masks.
+
+    Args:
+        site: Name of the site, or None; nothing is counted.
+
+    Raises:
+        StreamError: As for :func:`next_key`.
+    """
+    if torch.compiler.is_compiling():
+        _refuse_traced_recomputation()
+        return _fresh_place()
+    return _once(region(), f"{site}:member", None, _fresh_place)
+
+
+def _fresh_place() -> Key:
+    current = innermost()
+    if current is None:
+        return Key((0, 0, 0, 0), 0)
+    member, sample = current.place()
+    return Key((member, int(current.shared_axis is not None), 0, 0), sample)
+
+
+def _refuse_traced_recomputation() -> None:
+    if innermost() is not None and traced_inside():
+        # The recomputation would go on counting. Without fullgraph this makes the frame run in eager mode.
+        raise StreamError(
+            "compiled code cannot repeat the masks of a stream for a checkpointed region around it; compile what "
+            "calls torch.utils.checkpoint, not what it calls"
+        )
+
+
+def _once(here: Region, site: str | None, generator: torch.Generator | None, fresh: Callable[[], Key]) -> Key:
+    """Return ``fresh()``; or, in a recomputation, what it was in the forward."""
     if here.replayed is not None:
         key = here.replayed.replay(site, torch._C._current_graph_task_id())
     elif here.recomputing and generator is None and ever_entered():
@@ -44,7 +83,7 @@ def next_key(site: str | None, generator: torch.Generator | None, device: torch.
             "recompute with torch.utils.checkpoint, or pass generator= if no forward is repeated here"
         )
     else:
-        key = _fresh_key(site, generator, device)
+        key = fresh()
     for tape in here.tapes:
         tape.record(site, key)
     return key

@@ -76,7 +76,7 @@ class Region(NamedTuple):
         return self.tapes[0] if self.tapes else self.replayed
 
 
-_NOWHERE = Region()
+NOWHERE = Region()
 
 
 def region() -> Region:
@@ -84,7 +84,7 @@ def region() -> Region:
     task = torch._C._current_graph_task_id()
     hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
     if hooks is None and task == -1 and (torch.is_grad_enabled() or torch.is_inference_mode_enabled()):
-        return _NOWHERE  # a region saves tensors by hooks or, the reentrant kind, runs without grad
+        return NOWHERE  # a region saves tensors by hooks or, the reentrant kind, runs without grad
     owners, again = _around()
     if hooks is not None and getattr(hooks[0], "__code__", None) is _PACK:
         nearest = _closed_over(

@@ -105,10 +105,16 @@ class Stream:
         words, occurrence = self.count(site)
         if not torch.compiler.is_compiling():
             return Key(mask_words(self._base, self.member, words, occurrence), self.sample)
-        member = self._traced[4] if self._member_tensor is None else self._member_tensor
         base = (self._traced[0], self._traced[1], self._traced[2], self._traced[3])
-        sample = self._traced[5] if self._sample_traced else self.sample
+        member, sample = self.place()
         return Key(mask_words(base, member, words, occurrence), sample)
+
+    def place(self) -> tuple[Word, Word]:
+        """Return the member and the index of row 0 (or of every row); in compiled code plain ones are 0-d tensors."""
+        if not torch.compiler.is_compiling():
+            return self.member, self.sample
+        member = self._traced[4] if self._member_tensor is None else self._member_tensor
+        return member, self._traced[5] if self._sample_traced else self.sample
 
     def traced_step(self) -> Tensor:
         """Return the current step for compiled code, a 0-d tensor."""
