@@ -50,14 +50,10 @@ FAMILIES = {
     "graphs",
 }
 PLACES = {"input", "hidden", "conv", "fc", "attention", "residual", "embedding", "recurrent", "weights"}
-NOT_VARIANTS = {  # what a variant is used in, made of, or fused with
+NOT_VARIANTS = {  # what a variant is used in, or made of
     dk.ops.attention,
     dk.ops.fast_dropout_moments,
-    dk.ops.bias_dropout_add,
-    dk.ops.dropout_add,
-    dk.ops.gelu_dropout,
-    dk.ops.relu_dropout,
-    dk.ops.silu_dropout,
+    *(getattr(dk.ops.fused, name) for name in dk.ops.fused.__all__),
 }
 
 every = pytest.mark.parametrize("entry", entries())
