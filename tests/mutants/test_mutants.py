@@ -392,27 +392,6 @@ MUTANTS = [
         "return self._mask.drop(h, step)",
         "return self._mask.zero(h, step)",
         "nn/recurrent/test_laws.py",
-    ("random/draw.py", "current.place()", "0, 0", "ops/ensembles/test_rows.py"),
-    ("ops/ensembles/rows.py", "if not shared", "if True", "ops/ensembles/test_rows.py"),
-    (
-        "ops/ensembles/masksembles.py",
-        "masks[member]",
-        "masks[member * 0]",
-        "ops/ensembles/test_masksembles.py",
-    ),
-    ("nn/ensembles/make_masks.py", "int(used.sum()) == features", "True", "nn/ensembles/test_masksembles.py"),
-    (
-        "nn/ensembles/batch_ensemble.py",
-        "own + self.bias[member]",
-        "own",
-        "nn/ensembles/test_batch_ensemble.py",
-    ),
-    ("nn/ensembles/batch_ensemble.py", "torch.zeros_like(own)", "own", "nn/ensembles/test_batch_ensemble.py"),
-    (
-        "nn/ensembles/multi_sample_dropout.py",
-        "x.unsqueeze(1).expand(-1, self.samples",
-        "x.unsqueeze(1).expand(-1, 1",
-        "nn/ensembles/test_multi_sample_dropout.py",
     ),
 ]
 
