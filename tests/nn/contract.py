@@ -238,6 +238,15 @@ EXCEPTIONS["zoneout"]["eval without a step"] = "eval mode takes means, which dep
 LARGEST = {"variational_dropout": 0.4, "variational_weights": 0.4}  # they learn rates below 1/2
 
 
+# exceptions in spite of which a test may pass, by chance of the weights and masks
+BY_CHANCE = {
+    ("drop_connect", "subset"),
+    ("mixout", "subset"),
+    ("targeted_unit_dropout", "subset"),
+    ("targeted_weight_dropout", "subset"),
+}
+
+
 def entries():
     """Return every variant as a parameter of a test."""
     return [pytest.param(v, id=v.name) for v in dk.catalogue()]
@@ -251,7 +260,11 @@ def promised(promise):
             pytest.param(
                 v,
                 id=v.name,
-                marks=[pytest.mark.xfail(strict=True, reason=EXCEPTIONS[v.name][promise])]
+                marks=[
+                    pytest.mark.xfail(
+                        strict=(v.name, promise) not in BY_CHANCE, reason=EXCEPTIONS[v.name][promise]
+                    )
+                ]
                 if promise in EXCEPTIONS.get(v.name, {})
                 else [],
             )
@@ -273,7 +286,7 @@ def is_plain(entry):
 def options(entry, module):
     """Return the options of a plain entry's op, as its module holds them."""
     names = inspect.signature(entry.op).parameters.keys() - {"x", "rate", "training", "generator", "site"}
-    return {name: getattr(module, name) for name in names}
+    return {name: getattr(module, name) for name in names if hasattr(module, name)}
 
 
 def made(entry, rate=0.5):
