@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dropkit.core import Variant
     from dropkit.random import step
     from dropkit.study import StudyResult
-    from dropkit.surgery import Applied, Audit, Plan, Rule, audit, plan
+    from dropkit.surgery import Applied, Audit, Plan, Rule, accelerate, audit, plan
 
 __version__ = "0.1.0"
 
@@ -24,6 +24,7 @@ _HOMES = {
     "Rule": "dropkit.surgery",
     "StudyResult": "dropkit.study",
     "Variant": "dropkit.core",
+    "accelerate": "dropkit.surgery",
     "audit": "dropkit.surgery",
     "catalogue": "dropkit._catalogue",
     "plan": "dropkit.surgery",
@@ -40,6 +41,7 @@ __all__ = [
     "Rule",
     "StudyResult",
     "Variant",
+    "accelerate",
     "audit",
     "catalogue",
     "infer",

@@ -1,19 +1,27 @@
-"""Dropout in a model without touching its code: rules -> :class:`Plan` (data) -> apply, revert."""
+"""Dropout in a model without touching its code: rules -> :class:`Plan` (data) -> apply, revert; accelerate."""
 
-from dropkit.surgery.applying import Applied, attached
+from dropkit.surgery.accelerating import Accelerated, accelerate
+from dropkit.surgery.applied import Applied
+from dropkit.surgery.applying import AppliedPlan
+from dropkit.surgery.attached import attached
 from dropkit.surgery.auditing import Audit, AuditSite, AuditWarning, audit
 from dropkit.surgery.planning import plan
 from dropkit.surgery.plans import Plan, Site
 from dropkit.surgery.rules import Rule
+from dropkit.surgery.taking import Skipped
 
 __all__ = [
+    "Accelerated",
     "Applied",
+    "AppliedPlan",
     "Audit",
     "AuditSite",
     "AuditWarning",
     "Plan",
     "Rule",
     "Site",
+    "Skipped",
+    "accelerate",
     "attached",
     "audit",
     "plan",

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from torch import nn
 
 from dropkit.core import NoMatchError, PlanError
+from dropkit.surgery.applied import Applied, forget_compiled_code
 from dropkit.surgery.calls import CallForward, Key
 from dropkit.surgery.drop import Drop, InputHook, OutputHook
 from dropkit.surgery.plans import Plan, Site
 from dropkit.surgery.tree import Tree, type_names
 
-if TYPE_CHECKING:
-    from types import TracebackType
 
-
-class Applied:
+class AppliedPlan(Applied):
     """A plan attached to a model. Made by :meth:`Plan.apply`; a context manager that reverts on exit.
 
     Args:
@@ -31,58 +27,24 @@ class Applied:
     """
 
     def __init__(self, model: nn.Module, plan: Plan) -> None:
-        self.model = model
         self.plan = plan
         self._modules: tuple[nn.Module, ...] = tuple(Tree(model).modules.values())
-        self._stand_ins = [
-            (module, forward)
-            for module in self._modules
-            if isinstance(forward := module.__dict__.get("forward"), CallForward) and forward.holds(plan)
-        ]
-        self._active = True
+        held = [(module, module.__dict__.get("forward")) for module in self._modules]
+        super().__init__(
+            model,
+            [(m, forward) for m, forward in held if isinstance(forward, CallForward) and forward.holds(plan)],
+        )
 
     @property
     def sites(self) -> tuple[Site, ...]:
         """The plan's sites."""
         return self.plan.sites
 
-    @property
-    def active(self) -> bool:
-        """Whether the plan is still attached."""
-        return self._active
-
-    def revert(self) -> None:
-        """Take the plan off: the original objects are back. A second call does nothing.
-
-        Raises:
-            PlanError: A module's ``forward`` was replaced after the plan was applied; nothing is changed then.
-        """
-        if not self._active:
-            return
-        for module, forward in self._stand_ins:
-            if module.__dict__.get("forward") is not forward:
-                raise PlanError(
-                    f"the forward of a {type(module).__name__} was replaced after the plan was applied; undo that "
-                    "first, then revert"
-                )
+    def _detach(self) -> None:
         _detach(self._modules, self.plan)
-        self._active = False
-        _forget_compiled_code()
-
-    def __enter__(self) -> Applied:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.revert()
-
-    def __repr__(self) -> str:
-        state = "active" if self._active else "reverted"
-        return f"Applied({type(self.model).__name__}, {len(self.sites)} site(s), {state})"
 
 
-def apply(plan: Plan, model: nn.Module) -> Applied:
+def apply(plan: Plan, model: nn.Module) -> AppliedPlan:
     """Attach ``plan`` to ``model``; see :meth:`Plan.apply`."""
     tree = Tree(model)
     _check_free(plan, tree)
@@ -90,21 +52,15 @@ def apply(plan: Plan, model: nn.Module) -> Applied:
         _check_site(site, model, tree)
     with _undone_on_error(tree, plan):
         _attach(plan, tree)
-    applied = Applied(model, plan)
-    _forget_compiled_code()
+    applied = AppliedPlan(model, plan)
+    forget_compiled_code()
     return applied
-
-
-def attached(model: nn.Module) -> list[Applied]:
-    """Return a handle for every plan attached to ``model``, also where it is a copy or was unpickled."""
-    plans = {drop.plan: None for module in Tree(model).modules.values() for drop in _drops(module)}
-    return [Applied(model, plan) for plan in plans]
 
 
 def _check_free(plan: Plan, tree: Tree) -> None:
     ids = {site.id for site in plan.sites}
     for module in tree.modules.values():
-        for drop in _drops(module):
+        for drop in drops_on(module):
             if drop.belongs_to(plan):
                 raise PlanError("this plan is already applied to the model; revert it first")
             if drop.site.id in ids:
@@ -130,14 +86,15 @@ def _check_site(site: Site, model: nn.Module, tree: Tree) -> None:
             f"site {site.id!r} is inside a torch.jit.ScriptModule, where nothing can be attached; apply the plan "
             "to the Python model it was made from"
         )
-    if site.function and _replicates(model):
+    if site.function and replicates(model):
         raise PlanError(
             f"site {site.id!r} is a function call, which cannot be reached in the replicas of DataParallel; use "
             "DistributedDataParallel"
         )
 
 
-def _replicates(model: nn.Module) -> bool:
+def replicates(model: nn.Module) -> bool:
+    """Whether a call of ``model`` runs copies of it, whose stand-ins would lead to the original."""
     return isinstance(model, nn.DataParallel) and len(model.device_ids) > 1
 
 
@@ -155,7 +112,7 @@ def _attach(plan: Plan, tree: Tree) -> None:
         # Modules that call activations without being sites still bound the count of their callers.
         for name in dict.fromkeys((*calls, *plan.callers)):
             if name in tree.modules and name not in tree.scripted:
-                _stand_in(tree.modules[name]).add(plan, calls.get(name, {}))
+                CallForward.of(tree.modules[name]).add(plan, calls.get(name, {}))
 
 
 def _parameters(module: nn.Module) -> tuple[str, ...]:
@@ -163,15 +120,6 @@ def _parameters(module: nn.Module) -> tuple[str, ...]:
         return tuple(inspect.signature(module.forward).parameters)
     except (TypeError, ValueError):  # a forward that tells nothing: the order of the call will do
         return ()
-
-
-def _stand_in(module: nn.Module) -> CallForward:
-    held = module.__dict__.get("forward")
-    if isinstance(held, CallForward):
-        return held
-    made = CallForward(module)
-    module.__dict__["forward"] = made
-    return made
 
 
 @contextmanager
@@ -192,21 +140,12 @@ def _detach(modules: tuple[nn.Module, ...], plan: Plan) -> None:
         forward = module.__dict__.get("forward")
         if isinstance(forward, CallForward):
             forward.remove(plan)
-            if not forward.parts:
-                del module.__dict__["forward"]
-                if forward.original is not None:
-                    module.__dict__["forward"] = forward.original
+            forward.leave_if_idle()
 
 
-def _drops(module: nn.Module) -> list[Drop]:
+def drops_on(module: nn.Module) -> list[Drop]:
+    """Return what plans have attached to ``module``."""
     hooks: list[Any] = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
     found = [hook for hook in hooks if isinstance(hook, Drop)]
     forward = module.__dict__.get("forward")
     return found + (forward.drops() if isinstance(forward, CallForward) else [])
-
-
-def _forget_compiled_code() -> None:
-    # Compiled code does not look for hooks added or removed after its first call (its guards skip them), so a
-    # model compiled before would go on without the plan, or with it. Recompiling is the only remedy.
-    if "torch._dynamo" in sys.modules:
-        torch.compiler.reset()

@@ -1,9 +1,9 @@
-"""Sites that are function calls: a function mode around the forward of the module that makes them."""
+"""Sites that are function calls: a function mode around the forwards of the modules that make them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,16 +13,27 @@ from dropkit.core import PlanError
 from dropkit.random.recompute import Tape, region
 from dropkit.surgery.activations import FUNCTION_NAMES
 from dropkit.surgery.drop import Drop, call
+from dropkit.surgery.existing import BY_HAND, CALLS
 from dropkit.surgery.plans import Place, Plan
+
+if TYPE_CHECKING:
+    from dropkit.surgery.taking import Taking
 
 Key = tuple[str, int, Place]
 
+NAMES: dict[Any, str] = {
+    **FUNCTION_NAMES,
+    **{function: existing.name for function, existing in CALLS.items()},
+    **BY_HAND,
+}
+"""Every function that can be a site, by the name that ids have for it."""
+
 
 class CallForward:
-    """Stands in for ``module.forward`` while plans have functional sites in it, or beside it.
+    """Stands in for ``module.forward`` while there are functional sites in it, or beside it.
 
     It lies in the instance's ``__dict__``, so the class and its code stay as they are. A copy or a pickle of the
-    model gets its own. In eval mode, where no site acts, the original is called directly.
+    model gets its own. Where no site can act, as in eval mode, the original is called directly.
 
     Args:
         module: The module whose forward it is.
@@ -32,6 +43,7 @@ class CallForward:
         self.module = module
         self.original: Callable[..., Any] | None = module.__dict__.get("forward")
         self.parts: list[tuple[Plan, dict[Key, Drop]]] = []
+        self.taking: Taking | None = None
         self._drops: dict[Key, Drop] = {}
         self._in_eval = False
 
@@ -40,6 +52,29 @@ class CallForward:
         """The original forward, bound: where ``inspect.signature`` looks."""
         bound: Callable[..., Any] = type(self.module).forward.__get__(self.module)
         return bound if self.original is None else self.original
+
+    @classmethod
+    def of(cls, module: nn.Module) -> CallForward:
+        """Return the one that stands in ``module``, put there if need be."""
+        held = module.__dict__.get("forward")
+        if isinstance(held, CallForward):
+            return held
+        made = cls(module)
+        module.__dict__["forward"] = made
+        return made
+
+    def leave_if_idle(self) -> None:
+        """Give the module its own forward back unless something still needs this one."""
+        if self.parts or self.taking is not None:
+            return
+        del self.module.__dict__["forward"]
+        if self.original is not None:
+            self.module.__dict__["forward"] = self.original
+
+    @property
+    def __code__(self) -> Any:
+        """The code of the original forward: where ``torch.export`` looks."""
+        return self.__wrapped__.__code__
 
     def add(self, plan: Plan, drops: dict[Key, Drop]) -> None:
         """Add the sites of a plan; none where only the boundary of the module matters."""
@@ -65,11 +100,20 @@ class CallForward:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the original forward."""
-        outer = innermost_mode()
-        acts = bool(self._drops) and (self.module.training or self._in_eval)
-        if not acts and outer is None:
+        mode, training, taking = innermost_mode(), self.module.training, self.taking
+        drops = self._drops if training or self._in_eval else {}
+        if mode is not None:
+            if not training and taking is not None and taking.has_fast_path and mode.is_top():
+                with Paused(mode):
+                    return self._run(args, kwargs)
+            mode.frames.append(Frame(self.module, drops, taking))
+            try:
+                return self._run(args, kwargs)
+            finally:
+                mode.frames.pop()
+        if not drops and (taking is None or not (taking.in_training if training else taking.in_eval)):
             return self._run(args, kwargs)
-        with CallMode(self._drops if acts else {}, self.module, outer):
+        with CallMode(Frame(self.module, drops, taking)):
             return self._run(args, kwargs)
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -78,46 +122,38 @@ class CallForward:
         return type(self.module).forward(self.module, *args, **kwargs)
 
 
-class CallMode(TorchFunctionMode):
-    """Counts the activation functions that one forward of one module calls, and drops at the sites.
+class Frame:
+    """One forward of one module: counts the functions that it calls, and acts at the sites.
 
-    Modes nest as modules do. A call made by an inner module reaches the outer mode as well, which ignores it:
-    it is ``shadowed`` then. Modes belong to a thread, so other threads are not affected.
+    Args:
+        module: The module.
+        drops: What plans have put at its calls.
+        taking: What makes its dropout run on dropkit, or None.
     """
 
-    def __init__(self, drops: dict[Key, Drop], module: nn.Module, outer: CallMode | None) -> None:
-        super().__init__()
-        self.shadowed = 0
-        self._drops = drops
+    def __init__(self, module: nn.Module, drops: dict[Key, Drop], taking: Taking | None) -> None:
         self._module = module
-        self._outer = outer
+        self._drops = drops
+        self._taking = taking
         self._counts: dict[str, int] = {}
         self._region = _checkpointed()
 
-    def __enter__(self) -> CallMode:
-        if self._outer is not None:
-            self._outer.shadowed += 1
-        super().__enter__()  # type: ignore[no-untyped-call]
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if self._outer is not None:
-            self._outer.shadowed -= 1
-        super().__exit__(*error)  # type: ignore[no-untyped-call]
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    def call(
+        self,
+        mode: CallMode,
+        name: str,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
-        kwargs = kwargs or {}
-        if self.shadowed:
-            return func(*args, **kwargs)
-        function = FUNCTION_NAMES.get(func)
-        if function is None:
-            return func(*args, **kwargs)
-        index = self._counts.get(function, 0)
-        self._counts[function] = index + 1
-        before = self._drops.get((function, index, "input"))
-        after = self._drops.get((function, index, "output"))
+        """Call ``func``, known as ``name``, with what its site asks for."""
+        index = self._counts.get(name, 0)
+        self._counts[name] = index + 1
+        if self._taking is not None and func not in FUNCTION_NAMES:
+            inside = _checkpointed() is not self._region
+            return self._taking.call(mode, index, func, args, kwargs, inside)
+        before = self._drops.get((name, index, "input"))
+        after = self._drops.get((name, index, "output"))
         drop = before or after
         if drop is not None and _checkpointed() is not self._region:
             raise PlanError(
@@ -127,14 +163,83 @@ class CallMode(TorchFunctionMode):
         return call(func, args, kwargs, before, after, self._module.training)
 
 
+class Unwatched:
+    """Stands where a frame does while calls belong to no site."""
+
+    def call(
+        self,
+        mode: CallMode,
+        name: str,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Call ``func`` as it is."""
+        return func(*args, **kwargs)
+
+
+class CallMode(TorchFunctionMode):
+    """Leads calls of functions that can be sites to the forward they are made in.
+
+    One mode stands for all modules below the one that entered it, each with a frame while its forward runs.
+    Modes belong to a thread, so other threads are not affected.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        super().__init__()
+        self.frames: list[Any] = [frame]
+
+    def is_top(self) -> bool:
+        """Whether no other mode was entered since."""
+        return _get_current_function_mode_stack()[-1] is self  # type: ignore[no-untyped-call]
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = NAMES.get(func)
+        if name is not None:
+            return self.frames[-1].call(self, name, func, args, kwargs or {})
+        if torch.compiler.is_compiling() and getattr(func, "__name__", "") == "unflatten":
+            # the compiler follows it as a method only
+            return args[0].unflatten(*args[1:], **(kwargs or {}))
+        return func(*args) if kwargs is None else func(*args, **kwargs)
+
+
+class Paused:
+    """Takes a mode that is on top off the stack for a while."""
+
+    def __init__(self, mode: CallMode) -> None:
+        self._mode = mode
+
+    def __enter__(self) -> None:
+        torch.overrides._pop_mode()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: object) -> None:
+        torch.overrides._push_mode(self._mode)  # type: ignore[no-untyped-call]
+
+
 def _checkpointed() -> Tape | None:
     """Return what stands for the checkpointed region around this call, None outside of any."""
     return None if torch.compiler.is_compiling() else region().innermost
 
 
 def innermost_mode() -> CallMode | None:
-    """Return the mode of the nearest module around this call that has one."""
+    """Return the mode around this call, if there is one."""
+    if torch._C._len_torch_function_stack() == 0:
+        return None
     for mode in reversed(_get_current_function_mode_stack()):  # type: ignore[no-untyped-call]
         if isinstance(mode, CallMode):
             return mode
     return None
+
+
+def _leave_to_callers(code: Any) -> None:
+    """Let the compiler follow ``code`` as part of what it compiles, and never compile it by itself."""
+    # After a graph break calls run one by one while the mode is on, each a candidate to be compiled, guarded by
+    # less than what tells one function from another.
+    compiler = torch._C._dynamo.eval_frame
+    skip = compiler._FrameAction.SKIP
+    compiler.set_code_exec_strategy(code, compiler._FrameExecStrategy(skip, skip))
+
+
+_leave_to_callers(CallMode.__torch_function__.__code__)

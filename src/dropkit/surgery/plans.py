@@ -15,7 +15,7 @@ from dropkit.surgery.table import table
 if TYPE_CHECKING:
     from torch import nn
 
-    from dropkit.surgery.applying import Applied
+    from dropkit.surgery.applied import Applied
 
 Place = Literal["output", "input"]
 
@@ -38,7 +38,7 @@ class Site:
         type: Class of ``module``, checked when the plan is applied.
         function: Canonical name of the function called, or empty for a module's own input or output.
         index: Number ``k`` of the call, counted by function name from 0 in each forward of ``module``.
-        rule: Index in ``Plan.rules`` of the rule it comes from.
+        rule: Index in ``Plan.rules`` of the rule it comes from; -1 for a site that no rule put there.
     """
 
     id: str
@@ -50,7 +50,7 @@ class Site:
     type: str
     function: str = ""
     index: int = 0
-    rule: int
+    rule: int = -1
 
 
 def site_id(module: str, on: str, function: str = "", index: int = 0) -> str:

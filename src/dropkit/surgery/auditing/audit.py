@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from dropkit.core import PlanError
+from dropkit.surgery.accelerating import without_acceleration
 from dropkit.surgery.auditing.host import lines_drawing
 from dropkit.surgery.auditing.known import RECURRENT, TORCH_DROPOUT, class_kind, rate_attribute
 from dropkit.surgery.auditing.mistakes import mistakes
@@ -47,6 +48,11 @@ def audit(model: nn.Module, *example_inputs: Any) -> Audit:
             f"module {name or '(model)'!r} is TorchScript, whose code cannot be watched or changed; audit the Python "
             "model that it was made from"
         )
+    with without_acceleration(tree):
+        return _audited(tree, example_inputs)
+
+
+def _audited(tree: Tree, example_inputs: tuple[Any, ...]) -> Audit:
     if not example_inputs:
         sites = [_unreached(name, module) for name, module in _static(tree)]
         return Audit(tuple(sites), tuple(mistakes(tree, sites, None, set())), traced=False)

@@ -1,0 +1,141 @@
+"""Dropout of attention probabilities: ``F.scaled_dot_product_attention``, alone or inside multi-head attention."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dropkit.ops import attention
+from dropkit.surgery.existing.plain import PLAIN
+from dropkit.surgery.existing.protocol import Arguments, Existing, cannot_take
+
+if TYPE_CHECKING:
+    from dropkit.surgery.calls import CallMode
+
+
+class ScaledDotProduct:
+    """``F.scaled_dot_product_attention(dropout_p=)``."""
+
+    name = "scaled_dot_product_attention"
+    variant = "dropout"
+    _names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
+        """Return the arguments of a call by name, defaults included."""
+        defaults = {
+            "attn_mask": None,
+            "dropout_p": 0.0,
+            "is_causal": False,
+            "scale": None,
+            "enable_gqa": False,
+        }
+        return {**defaults, **dict(zip(self._names, args, strict=False)), **kwargs}
+
+    def rate(self, values: Arguments) -> Any:
+        """Return the probability of dropping, or None for a call that drops nothing."""
+        return values["dropout_p"] or None
+
+    def refusal(self, values: Arguments) -> str | None:
+        """Say why dropkit cannot run this call, or return None."""
+        mask = values["attn_mask"]
+        if mask is not None and type(mask) is not Tensor:
+            return f"its mask is a {type(mask).__name__}"
+        return cannot_take(values["query"], values["key"], values["value"])
+
+    def run(self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str) -> Tensor:
+        """Run the call on dropkit."""
+        with torch._C.DisableTorchFunction():
+            return attention(
+                values["query"],
+                values["key"],
+                values["value"],
+                mask=values["attn_mask"],
+                is_causal=values["is_causal"],
+                rate=values["dropout_p"],
+                training=True,
+                scale=values["scale"],
+                enable_gqa=values["enable_gqa"],
+                site=site,
+            )
+
+
+class MultiHead:
+    """``F.multi_head_attention_forward``, which every ``nn.MultiheadAttention`` calls.
+
+    It is one site, whichever of its two ways to drop a call takes.
+    """
+
+    name = "multi_head_attention_forward"
+    variant = "dropout"
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
+        """Return the arguments of a call by name, defaults included."""
+        return {**_DEFAULTS, **dict(zip(_NAMES, args, strict=False)), **kwargs}
+
+    def rate(self, values: Arguments) -> Any:
+        """Return the probability of dropping, or None for a call that drops nothing."""
+        return (values["dropout_p"] or None) if values["training"] else None
+
+    def refusal(self, values: Arguments) -> str | None:
+        """Say why dropkit cannot run this call, or return None."""
+        return cannot_take(values["query"], values["key"], values["value"])
+
+    def run(self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str) -> Any:
+        """Run the call on dropkit."""
+        mode.frames.append(_Inside(site))
+        try:
+            with mode:
+                return _INNER(**values)
+        finally:
+            mode.frames.pop()
+
+
+class _Inside:
+    """Stands where a forward's frame does while the inner calls of a function are looked at."""
+
+    def __init__(self, site: str) -> None:
+        self._site = site
+
+    def call(
+        self,
+        mode: CallMode,
+        name: str,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        existing = _DROPPING.get(func)
+        values = None if existing is None else existing.bind(args, kwargs)
+        if existing is None or values is None or existing.rate(values) is None:
+            return func(*args, **kwargs)
+        return existing.run(mode, func, values, self._site)
+
+
+def _unseen(function: Any) -> Any:
+    """Return a twin of ``function`` that a mode does not see, so that it does see what the twin calls."""
+    if "has_torch_function" not in function.__code__.co_names:
+        raise ImportError(f"torch {torch.__version__} has another {function.__name__} than dropkit knows")
+    names = {**function.__globals__, "has_torch_function": lambda *_: False}
+    return FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+
+
+_INNER = _unseen(F.multi_head_attention_forward)
+_NAMES = tuple(inspect.signature(_INNER).parameters)
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(_INNER).parameters.items()
+    if parameter.default is not parameter.empty
+}
+_SDPA: Existing = ScaledDotProduct()
+_DROPPING: dict[Any, Existing] = {F.scaled_dot_product_attention: _SDPA, F.dropout: PLAIN[F.dropout]}
+
+ATTENTION: dict[Any, Existing] = {
+    F.scaled_dot_product_attention: _SDPA,
+    F.multi_head_attention_forward: MultiHead(),
+}
