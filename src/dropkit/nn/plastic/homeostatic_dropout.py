@@ -117,11 +117,14 @@ class HomeostaticDropout(nn.Module):
 
 
 def _may_learn() -> bool:
-    if not torch.is_grad_enabled():
-        return False
     if torch.compiler.is_compiling():
-        return True
-    return torch._C._functorch.maybe_current_level() is None and not region().recomputing
+        return torch.is_grad_enabled()
+    if torch._C._functorch.maybe_current_level() is not None:
+        return False
+    here = region()
+    return not here.recomputing and (
+        torch.is_grad_enabled() or bool(here.tapes)
+    )  # a region is entered without them
 
 
 register(

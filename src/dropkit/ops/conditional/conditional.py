@@ -64,10 +64,7 @@ def conditional(
             raise ShapeError(
                 f"rates of shape {tuple(used.shape)} do not broadcast over an input of shape {tuple(x.shape)}"
             )
-        coins = (
-            len(x),
-            *coins[1:],
-        )  # the batch axis of the mask is that of the input, even if it shares rates
+        coins = (len(x), *coins[1:])  # rows that share a rate have coins of their own
     if relaxed:
         return relaxed_drop(x, used, coins, temperature, generator=generator, site=site)
     hard = used.detach() if isinstance(used, Tensor) else used
