@@ -103,6 +103,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "subset": "what it drops is not there afterwards",
         "vmap": "how many edges are left depends on the mask",
     },
+    "drop_node": {"chunks": "nodes are no batch"},
     "drop_message": {
         "chunks": "nodes are no batch",
         "empty": "nodes are no batch",

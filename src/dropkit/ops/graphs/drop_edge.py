@@ -70,6 +70,7 @@ def drop_edge(
     Raises:
         RateError: ``rate`` is outside ``[0, 1]`` or NaN.
         ShapeError: ``x`` is not ``(2, E)``, or ``edge_attr`` has another number of edges.
+        StreamError: The active stream has one member a row; edges are no batch.
         DtypeError: ``x`` does not hold whole numbers.
 
     Reference:
@@ -84,7 +85,9 @@ def drop_edge(
         return x if edge_attr is None else (x, edge_attr)
     if undirected:
         pairs, of_edge = torch.unique(x.sort(dim=0).values, dim=1, return_inverse=True)
-        keep = draw_keep(pairs.shape[1:], used, x.device, generator=generator, site=site)[of_edge]
+        keep = draw_keep(pairs.shape[1:], used, x.device, generator=generator, site=site, batched=False)[
+            of_edge
+        ]
     else:
-        keep = draw_keep(x.shape[1:], used, x.device, generator=generator, site=site)
+        keep = draw_keep(x.shape[1:], used, x.device, generator=generator, site=site, batched=False)
     return x[:, keep] if edge_attr is None else (x[:, keep], edge_attr[keep])

@@ -42,6 +42,7 @@ def drop_message(
     Raises:
         RateError: ``rate`` is outside ``[0, 1]`` or NaN.
         ShapeError: ``x`` has no axis of nodes, or ``edge_index`` is not ``(2, E)``.
+        StreamError: The active stream has one member a row; the rows of a graph's nodes are no batch.
         DtypeError: ``x`` is not floating point, or ``edge_index`` does not hold whole numbers.
 
     Reference:
@@ -53,4 +54,6 @@ def drop_message(
         raise ShapeError("drop_message needs features of shape (V, *), got a 0-d tensor")
     check_edges("drop_message", edge_index)
     messages = x.index_select(0, edge_index[0])
-    return drop(messages, used, None, generator=generator, site=site) if training else messages
+    if not training:
+        return messages
+    return drop(messages, used, None, generator=generator, site=site, batched=False)

@@ -38,6 +38,7 @@ def drop_node(
     Raises:
         RateError: ``rate`` is outside ``[0, 1]`` or NaN.
         ShapeError: ``x`` has no axis of nodes.
+        StreamError: The active stream has one member a row; the rows of a graph's nodes are no batch.
         DtypeError: ``x`` is not floating point.
 
     Reference:
@@ -49,4 +50,4 @@ def drop_node(
         raise ShapeError("drop_node needs shape (V, *), got a 0-d tensor")
     if not training:
         return x
-    return drop(x, used, (x.shape[0], *[1] * (x.ndim - 1)), generator=generator, site=site)
+    return drop(x, used, (x.shape[0], *[1] * (x.ndim - 1)), generator=generator, site=site, batched=False)
