@@ -68,11 +68,8 @@ def max_dropout(
     exact = torch.as_tensor(used, dtype=torch.float64, device=x.device)
     low, high = (2.0 * exact - 1.0).clamp(min=0.0), (2.0 * exact).clamp(max=1.0)
     count = ((low + (high - low) * u) * math.prod(x.shape[1:]) + v).floor()
-    return select(x, _rank(x) >= count, 1.0)
-
-
-def _rank(x: Tensor) -> Tensor:
-    """Return the place of each element among those of its sample, 0 for the largest."""
     flat = x.detach().flatten(1) if x.ndim > 1 else x.detach().unsqueeze(1)
     order = flat.argsort(dim=1, descending=True, stable=True)
-    return order.argsort(dim=1).view(x.shape)
+    place = torch.arange(flat.shape[1], device=x.device)
+    keep = torch.empty_like(order, dtype=torch.bool).scatter(1, order, place >= count.flatten().unsqueeze(1))
+    return select(x, keep.view(x.shape), 1.0)
