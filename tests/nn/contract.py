@@ -215,6 +215,13 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "gradients": "its input is no floating-point tensor; see its own tests",
         "checkpoint": "its input is no floating-point tensor; see its own tests",
     },
+    "stochastic_filter_groups": {"eval": "units of other tasks are zero in eval mode, too"},
+    "task_dropout": {
+        "random": "its masks are drawn once, when it is made",
+        "no stream": "its masks are drawn once, when it is made",
+        "eval": "units of other tasks are zero in eval mode, too",
+        "eval without a step": "units of other tasks are zero in eval mode, too",
+    },
     "drop_key": {"share": "a dropped score is -32768, not zero"},
     "patch_dropout": {
         "share": "what is dropped is gone",

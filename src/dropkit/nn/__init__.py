@@ -71,7 +71,7 @@ from dropkit.nn.spatial import (
     SpatialDropout3d,
     WeightedChannelDropout,
 )
-from dropkit.nn.tasks import ModalityDropout
+from dropkit.nn.tasks import ModalityDropout, StochasticFilterGroups, TaskDropout, TaskError
 from dropkit.nn.tokens import (
     AttentionDropout,
     DropDim,
@@ -166,9 +166,12 @@ __all__ = [
     "SpatialDropout3d",
     "Standout",
     "StochasticDepth",
+    "StochasticFilterGroups",
     "Swapout",
     "TargetedUnitDropout",
     "TargetedWeightDropout",
+    "TaskDropout",
+    "TaskError",
     "TokenDropout",
     "UniformDropout",
     "VariationalDropout",
