@@ -549,6 +549,40 @@ MUTANTS = [
         "concentration * (1.0 - rate), concentration * rate",
         "nn/plastic/test_quantal_synaptic_dilution.py",
     ),
+    ("objectives/r_drop.py", "0.5 * mean", "0.25 * mean", "objectives/test_pairs.py"),
+    ("objectives/fraternal_dropout.py", ".square().mean()", ".square().sum()", "objectives/test_pairs.py"),
+    ("objectives/expectation_linear.py", ".sum().div(len(x))", ".mean()", "objectives/test_pairs.py"),
+    ("objectives/simcse_pairs.py", "a @ b.T", "b @ a.T", "objectives/test_pairs.py"),
+    ("objectives/passes.py", "second = model(x)", "second = outputs", "objectives/test_passes.py"),
+    ("objectives/passes.py", "module.training = training", "pass", "objectives/test_passes.py"),
+    (
+        "objectives/passes.py",
+        "0.5 * (self.loss(second, y) - self.loss(outputs, y))",
+        "self.loss(second, y)",
+        "objectives/test_passes.py",
+    ),
+    ("random/draw.py", "current.place()", "0, 0", "ops/ensembles/test_rows.py"),
+    ("ops/ensembles/rows.py", "if not shared", "if True", "ops/ensembles/test_rows.py"),
+    (
+        "ops/ensembles/masksembles.py",
+        "masks[member]",
+        "masks[member * 0]",
+        "ops/ensembles/test_masksembles.py",
+    ),
+    ("nn/ensembles/make_masks.py", "int(used.sum()) == features", "True", "nn/ensembles/test_masksembles.py"),
+    (
+        "nn/ensembles/batch_ensemble.py",
+        "own + self.bias[member]",
+        "own",
+        "nn/ensembles/test_batch_ensemble.py",
+    ),
+    ("nn/ensembles/batch_ensemble.py", "torch.zeros_like(own)", "own", "nn/ensembles/test_batch_ensemble.py"),
+    (
+        "nn/ensembles/multi_sample_dropout.py",
+        "x.unsqueeze(1).expand(-1, self.samples",
+        "x.unsqueeze(1).expand(-1, 1",
+        "nn/ensembles/test_multi_sample_dropout.py",
+    ),
 ]
 
 

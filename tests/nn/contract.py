@@ -64,6 +64,16 @@ FIXED = {
     "eval": "it is the same ensemble in eval mode",
 }
 
+# what holds of losses over the outputs of two passes
+PENALTY = {
+    "chunks": "it returns a loss",
+    "empty": "it returns a loss",
+    "eval": "it returns a loss",
+    "meta": "it returns a loss",
+    "no stream": "it draws nothing",
+    "random": "it draws nothing",
+}
+
 # name of the variant -> promise -> why it is not made; the promises are the arguments of `promised` below
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "gaussian_dropout": NOISE,
@@ -91,6 +101,10 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "share": "it returns a loss",
         "subset": "it returns a loss",
     },
+    "expectation_linear": PENALTY,
+    "fraternal_dropout": PENALTY,
+    "r_drop": PENALTY,
+    "simcse_pairs": PENALTY,
     "drop_filter": {"share": "all samples share a filter's coin"},
     "cutout": {"share": "the rate is that of losing a square"},
     "random_erasing": {"share": "the rate is that of losing a rectangle"},
