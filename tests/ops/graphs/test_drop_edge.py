@@ -79,4 +79,4 @@ def test_what_is_no_graph_is_refused(rng):
     with pytest.raises(ShapeError, match=r"drop_edge needs edge_attr of 4 edges, got \(5, 1\)"):
         drop_edge(torch.ones(2, 4).long(), 0.5, torch.ones(5, 1), training=False)
     with pytest.raises(RateError, match=r"rate must be in \[0, 1\], got 1.5"):
-        drop_edge(torch.ones(2, 4).long(), 1.5, training=True)
+        drop_edge(torch.ones(2, 4).long(), 1.5, training=False)

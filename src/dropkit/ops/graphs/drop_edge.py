@@ -11,6 +11,7 @@ from dropkit.core import ShapeError
 from dropkit.ops.draws import draw_keep
 from dropkit.ops.graphs.edges import check_edges
 from dropkit.ops.rate import Rate, resolve_rate
+from dropkit.random import Schedule
 
 
 @overload
@@ -77,7 +78,7 @@ def drop_edge(
         Rong, Huang, Xu and Huang, "DropEdge: Towards Deep Graph Convolutional Networks on Node Classification",
         ICLR 2020, arXiv:1907.10903, sec. 3.1. *Departures*: independent coins (theirs: a fixed number of edges).
     """
-    used = resolve_rate(rate) if training else 0.0
+    used = resolve_rate(rate) if training or not isinstance(rate, Schedule) else 0.0
     check_edges("drop_edge", x)
     if edge_attr is not None and (edge_attr.ndim == 0 or edge_attr.shape[0] != x.shape[1]):
         raise ShapeError(f"drop_edge needs edge_attr of {x.shape[1]} edges, got {tuple(edge_attr.shape)}")

@@ -70,7 +70,8 @@ def jumpout(
         return x
     z = draw_normal((x.shape[0], *[1] * (x.ndim - 1)), x.device, generator=generator, site=rates)
     exact = torch.as_tensor(used, dtype=torch.float64, device=x.device)
-    share = torch.where(exact < 1.0, (z.abs() * half_normal_deviation(used)).clamp(max=1.0), 1.0)
+    deviation = half_normal_deviation(exact if isinstance(used, Tensor) else used)
+    share = torch.where(exact < 1.0, (z.abs() * deviation).clamp(max=1.0), 1.0)
     positive = (x > 0).flatten(1) if x.ndim > 1 else (x > 0).unsqueeze(1)
     active = positive.sum(1, dtype=torch.float64).view(z.shape) / positive.shape[1]
     dropping = torch.where(active > 0.0, share / active, share).clamp(max=1.0)

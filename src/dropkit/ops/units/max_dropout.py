@@ -48,7 +48,7 @@ def max_dropout(
         Santos, Colombo, Roder and Papa, "MaxDropout: Deep Neural Network Regularization Based on Maximum Output
         Values", ICPR 2020, arXiv:2007.13723, algorithm 1. *Departures*: the largest are told by their rank in the
         sample (theirs: by a threshold relative to the largest value, which drops a share that depends on the
-        values, and in the public code couples the samples of a batch); told by the expected share.
+        values, and in the public code couples the samples of a batch); the share varies around the one told.
     """
     used = check_input("max_dropout", x, rate, training=training)
     if x.ndim == 0:
