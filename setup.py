@@ -36,7 +36,7 @@ VECTOR_FLAGS = {
     "attention_avx2": ["-mavx2", "-mfma", "-mf16c", *INTRINSICS],
     "attention_portable": [],
 }
-FILES = ("attention", "attention_library", "choose", "dense", "library", "module", "strided")
+FILES = ("attention", "attention_library", "choose", "dense", "gaussian", "library", "module", "strided")
 # Rounding is part of what the library promises: no contraction to fused multiply-add.
 FLAGS = [
     "-O3",

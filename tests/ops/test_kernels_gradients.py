@@ -4,6 +4,7 @@ from itertools import count
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 import dropkit as dk
@@ -102,6 +103,30 @@ def test_function_transforms_give_what_the_reference_gives(name, law, coins, x, 
     want = TRANSFORMS[name](lambda x: by_reference(x, law, shape(x), key))(small)
     assert want.count_nonzero() > 0
     assert torch.equal(got, want)
+
+
+FUNCTIONALIZED = {
+    "alone": torch.func.functionalize,
+    "of grad": lambda f: torch.func.functionalize(torch.func.grad(lambda x: f(x).square().sum())),
+    "in grad": lambda f: torch.func.grad(lambda x: torch.func.functionalize(f)(x).square().sum()),
+    "in jacfwd": lambda f: torch.func.jacfwd(torch.func.functionalize(f)),
+    "of vmap": lambda f: torch.func.functionalize(torch.func.vmap(f)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONALIZED)
+@pytest.mark.parametrize("op", ["dropout", "alpha_dropout", "drop_path", "gaussian_dropout"])
+def test_functionalize_gives_what_the_reference_gives(name, op, x, seed):
+    def call(x):
+        with dk.random.stream(seed):
+            return getattr(dk.ops, op)(x, 0.4, training=True)
+
+    small, results = x[:3, :4].contiguous(), []
+    for kind in ("auto", "reference"):
+        kernels.use(kind)
+        results.append(FUNCTIONALIZED[name](call)(small))
+    assert results[0].count_nonzero() > 0
+    torch.testing.assert_close(*results, rtol=1e-12, atol=0)
 
 
 def _fit(coins, x):
@@ -227,6 +252,37 @@ def test_a_hundred_compiled_steps_are_one_compilation_and_give_the_eager_masks(s
             stream.advance()
     assert len(compilations) == 1
     assert "dropkit_native" in compilations[0].code
+
+
+RATED = {
+    "dropout": (dk.nn.Dropout, (8, 6)),
+    "spatial dropout": (dk.nn.SpatialDropout2d, (4, 3, 5, 5)),
+    "drop path": (dk.nn.DropPath, (8, 6)),
+    "alpha dropout": (dk.nn.AlphaDropout, (8, 6)),
+    "gaussian dropout": (dk.nn.GaussianDropout, (8, 6)),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "backend"), [*((name, "aot_eager") for name in RATED), ("dropout", "inductor")]
+)
+def test_ten_rates_are_at_most_two_compilations(name, backend, seed):
+    torch.compiler.reset()
+    counter = CompileCounterWithBackend(backend)
+    kind, shape = RATED[name]
+    module, x = kind(0.5), torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    compiled = torch.compile(module, fullgraph=True, backend=counter)
+    outputs = []
+    for rate in (0.5, 0.1, 0.25, 0.3, 0.41, 0.6, 0.75, 0.8, 0.9, 0.95):
+        module.rate = rate
+        with dk.random.stream(seed):
+            outputs.append(compiled(x))
+        with dk.random.stream(seed):
+            torch.testing.assert_close(outputs[-1], module(x), rtol=1e-6, atol=0)
+    assert counter.frame_count <= 2
+    assert all("dropkit_native" in graph.code for graph in counter.graphs)
+    assert len({tuple(y.flatten().tolist()) for y in outputs}) == 10
+    torch.compiler.reset()
 
 
 def test_compiled_gradients_and_bytes_kept(seed):

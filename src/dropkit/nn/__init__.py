@@ -82,6 +82,7 @@ from dropkit.nn.tokens import (
     TokenDropout,
 )
 from dropkit.nn.units import (
+    AdditiveGaussianNoise,
     AlphaDropout,
     DropActivation,
     Dropout,
@@ -96,6 +97,7 @@ from dropkit.nn.units import (
 from dropkit.nn.weights import DropConnect, Mixout, TargetedUnitDropout, TargetedWeightDropout, WeightDrop
 
 __all__ = [
+    "AdditiveGaussianNoise",
     "AlphaDropout",
     "AnnealedSchedule",
     "AttentionBasedDropout",

@@ -40,7 +40,9 @@ from dropkit.ops.tokens import (
     token_dropout,
 )
 from dropkit.ops.units import (
+    DeviationError,
     ScalingError,
+    additive_gaussian_noise,
     alpha_dropout,
     drop_activation,
     dropout,
@@ -56,8 +58,10 @@ from dropkit.ops.units import (
 from dropkit.ops.weights import drop_connect, mixout, targeted_unit_dropout, targeted_weight_dropout
 
 __all__ = [
+    "DeviationError",
     "MaskError",
     "ScalingError",
+    "additive_gaussian_noise",
     "alpha_dropout",
     "attention",
     "attention_based_dropout",

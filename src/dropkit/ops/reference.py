@@ -92,3 +92,9 @@ def multiply_noise(x: Tensor, deviation: float | Tensor, key: Key) -> Tensor:
     noise = 1.0 + deviation * normal(x.shape, key, x.device)
     wide = x if x.dtype == torch.float64 else x.float()
     return (wide * noise.to(wide.dtype)).to(x.dtype)
+
+
+def add_noise(x: Tensor, deviation: float | Tensor, key: Key) -> Tensor:
+    """Return ``x + deviation * z``, ``z`` standard normal, summed in fp64 and rounded to fp32, then to the dtype."""
+    total = x.double() + deviation * normal(x.shape, key, x.device)
+    return (total if x.dtype == torch.float64 else total.float()).to(x.dtype)

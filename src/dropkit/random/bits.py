@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dropkit.random.draw import can_branch_on_data
+from dropkit.random.elementary import cosine_sine, logarithm, square_root
 from dropkit.random.key import Key, Words
 from dropkit.random.layout import (
     GROUP,
@@ -77,19 +78,20 @@ def uniform(shape: Sequence[int], key: Key, device: torch.device) -> Tensor:
 def normal(shape: Sequence[int], key: Key, device: torch.device) -> Tensor:
     """Return independent standard normal variates in float64, by Box-Muller from 32-bit uniforms.
 
-    The largest magnitude is 6.77; see :func:`keep_mask` for the arguments.
+    The largest magnitude is 6.77; they are the same bit for bit on every device. See :func:`keep_mask` for the
+    arguments.
     """
     words, start = _placed(key, shape, device)
     if isinstance(start, Tensor):
-        radius, angle, sine = normal_words_at(start, words)
-        size, turn = _radius(radius), _turn(angle)
-        return size * torch.where(sine == 1, turn.sin(), turn.cos())
+        radius, angle, second = normal_words_at(start, words)
+        cosine, sine = cosine_sine(angle)
+        return _radius(radius) * torch.where(second == 1, sine, cosine)
     return _by_groups(start, shape, words, device, _normals)
 
 
 def _normals(w0: Tensor, w1: Tensor, w2: Tensor, w3: Tensor) -> tuple[Tensor, ...]:
-    r0, a0, r1, a1 = _radius(w0), _turn(w1), _radius(w2), _turn(w3)
-    return r0 * a0.cos(), r0 * a0.sin(), r1 * a1.cos(), r1 * a1.sin()
+    r0, (c0, s0), r1, (c1, s1) = _radius(w0), cosine_sine(w1), _radius(w2), cosine_sine(w3)
+    return r0 * c0, r0 * s0, r1 * c1, r1 * s1
 
 
 def _uniforms(*words: Tensor) -> tuple[Tensor, ...]:
@@ -117,11 +119,7 @@ def _unit(word: Tensor) -> Tensor:
 
 
 def _radius(word: Tensor) -> Tensor:
-    return _unit(word).log().mul(-2.0).sqrt()
-
-
-def _turn(word: Tensor) -> Tensor:
-    return word.double() * (2.0 * math.pi * 2.0**-32)
+    return square_root(-2.0 * logarithm(_unit(word)))
 
 
 def _bits(

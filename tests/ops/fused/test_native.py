@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.utils.checkpoint import checkpoint
 
@@ -179,6 +180,10 @@ TRANSFORMS = {
     "hessian": lambda f: torch.func.hessian(lambda *o: f(*o).square().sum()),
     "jacfwd": torch.func.jacfwd,
     "jacrev": torch.func.jacrev,
+    "functionalize": torch.func.functionalize,
+    "functionalize of grad": lambda f: torch.func.functionalize(
+        torch.func.grad(lambda *o: f(*o).square().sum())
+    ),
     "vmap of grad": lambda f: torch.vmap(torch.func.grad(lambda *o: f(*o).square().sum())),
 }
 
@@ -264,6 +269,22 @@ def test_a_hundred_compiled_steps_are_one_compilation_and_give_the_eager_outputs
             s.advance()
     assert len(graphs) == 1
     assert "dropkit_native" in graphs[0].code
+
+
+@every
+def test_ten_rates_are_at_most_two_compilations(case, seed):
+    torch.compiler.reset()
+    operands, counter = case.operands((32, 20), torch.float32, seed), CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(
+        lambda rate, *o: case.call(o, rate, training=True), fullgraph=True, backend=counter
+    )
+    for rate in (0.5, 0.1, 0.25, 0.3, 0.41, 0.6, 0.75, 0.8, 0.9, 0.95):
+        with stream(seed):
+            got = compiled(rate, *operands)
+        with stream(seed):
+            assert_same(case, got, case.call(operands, rate, training=True))
+    assert counter.frame_count <= 2
+    assert all("dropkit_native" in graph.code for graph in counter.graphs)
 
 
 @every

@@ -1,5 +1,6 @@
 """Unit noise as modules."""
 
+from dropkit.nn.units.additive_gaussian_noise import AdditiveGaussianNoise
 from dropkit.nn.units.alpha_dropout import AlphaDropout
 from dropkit.nn.units.drop_activation import DropActivation
 from dropkit.nn.units.dropout import Dropout
@@ -12,6 +13,7 @@ from dropkit.nn.units.shakeout import Shakeout
 from dropkit.nn.units.uniform_dropout import UniformDropout
 
 __all__ = [
+    "AdditiveGaussianNoise",
     "AlphaDropout",
     "DropActivation",
     "Dropout",

@@ -14,8 +14,20 @@ def dense(
     u: float = ...,
     /,
 ) -> None: ...
+def fused(
+    form: int,
+    dtype: int,
+    addresses: tuple[int, ...],
+    out: int,
+    count: int,
+    period: int,
+    key: tuple[int, ...],
+    threshold: int,
+    scale: float,
+    /,
+) -> None: ...
 def gaussian(
-    dtype: int, address: int, out: int, count: int, key: tuple[int, ...], deviation: float, /
+    noise: int, dtype: int, address: int, out: int, count: int, key: tuple[int, ...], deviation: float, /
 ) -> None: ...
 def supported() -> list[str]: ...
 def active() -> str: ...

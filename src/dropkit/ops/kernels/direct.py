@@ -16,7 +16,17 @@ def can_take(x: Tensor) -> bool:
     """Whether the kernels can compute on ``x``: a dense CPU tensor of a dtype they know, or a tracer's stand-in."""
     if not loading.active() or x.device.type != "cpu" or x.dtype not in DTYPES:
         return False
-    return torch.compiler.is_compiling() or (type(x) in _PLAIN and x.layout is torch.strided)
+    return torch.compiler.is_compiling() or (
+        type(x) in _PLAIN and x.layout is torch.strided and not _functionalized()
+    )
+
+
+def _functionalized() -> bool:
+    """Whether ``torch.func.functionalize`` looks on: it has no rule for autograd functions of Python."""
+    functorch = torch._C._functorch
+    return functorch.maybe_current_level() is not None and any(
+        level.key() == functorch.TransformType.Functionalize for level in functorch.get_interpreter_stack()
+    )
 
 
 def is_plain(*tensors: Tensor) -> bool:

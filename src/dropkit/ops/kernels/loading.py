@@ -14,7 +14,7 @@ from dropkit.random import philox
 
 REFERENCE = "reference"
 _VARIABLE = "DROPKIT_KERNELS"
-_INTERFACE = 4  # of the extension; one that was built from older sources is not used
+_INTERFACE = 5  # of the extension; one that was built from older sources is not used
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Unit noise: drop or perturb single units."""
 
+from dropkit.ops.units.additive_gaussian_noise import DeviationError, additive_gaussian_noise
 from dropkit.ops.units.alpha_dropout import alpha_dropout
 from dropkit.ops.units.drop_activation import drop_activation
 from dropkit.ops.units.dropout import ScalingError, dropout
@@ -12,7 +13,9 @@ from dropkit.ops.units.shakeout import shakeout
 from dropkit.ops.units.uniform_dropout import uniform_dropout
 
 __all__ = [
+    "DeviationError",
     "ScalingError",
+    "additive_gaussian_noise",
     "alpha_dropout",
     "drop_activation",
     "dropout",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,7 +82,7 @@ def saturate(
     if not needs_bits(x, rate, generator, site):
         return x if rate == 0.0 else drop_all(x)
     a, b = _restoring(rate)
-    return masked(x, replacing(rate, a, b, math.fsum((a * SATURATION, b))), coins, generator, site)
+    return masked(x, replacing(rate, a, b, a * SATURATION + b), coins, generator, site)
 
 
 def _restoring(rate: Any) -> tuple[Any, Any]:

@@ -120,34 +120,49 @@ template <int form, class T> void fused(const Key& key, uint64_t start, uint32_t
   }
 }
 
-template <class T> void multiply_noise(const float* noise, int64_t count, const T* a, T* out) {
-  int64_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    Float x, z;
-    load(a + i, x), load(noise + i, z);
-    store(out + i, x * z);
-  }
-  if (i == count) return;
-  T values[16] = {};
-  float factors[16] = {};
-  Float x, z;
-  __builtin_memcpy(values, a + i, static_cast<size_t>(count - i) * sizeof(T));
-  __builtin_memcpy(factors, noise + i, static_cast<size_t>(count - i) * sizeof(float));
-  load(values, x), load(factors, z);
-  store(values, x * z);
-  __builtin_memcpy(out + i, values, static_cast<size_t>(count - i) * sizeof(T));
+// x and a variate z make an output: 1 + deviation * z rounded to fp32 and multiplied there, or added in fp64.
+template <int noise> inline float perturbed(float x, double z, double deviation) {
+  if constexpr (noise == MULTIPLY) return x * static_cast<float>(1.0 + deviation * z);
+  return static_cast<float>(static_cast<double>(x) + deviation * z);
+}
+template <int noise> inline double perturbed(double x, double z, double deviation) {
+  return noise == MULTIPLY ? x * (1.0 + deviation * z) : x + deviation * z;
 }
 
-void gaussian(const Key& key, uint64_t start, int64_t count, double deviation, int dtype, const void* a, void* out) {
-  float factors[CHUNK];
-  for (int64_t i = 0; i < count; i += CHUNK) {
-    const int64_t n = count - i < CHUNK ? count - i : CHUNK, offset = i * ITEM_SIZE[dtype];
-    noise(key, start + static_cast<uint64_t>(i), n, deviation, factors);
-    const void* from = static_cast<const char*>(a) + offset;
-    void* to = static_cast<char*>(out) + offset;
-    if (dtype == FLOAT32) multiply_noise(factors, n, static_cast<const float*>(from), static_cast<float*>(to));
-    if (dtype == BFLOAT16) multiply_noise(factors, n, static_cast<const Bfloat16*>(from), static_cast<Bfloat16*>(to));
-    if (dtype == FLOAT16) multiply_noise(factors, n, static_cast<const Half*>(from), static_cast<Half*>(to));
+// 16 elements or fewer: through a buffer, so that nothing outside the tensors is touched.
+template <int noise, class T> void perturb(const double* z, double deviation, int64_t count, const T* a, T* out) {
+  T values[16] = {};
+  float numbers[16];
+  Float x;
+  __builtin_memcpy(values, a, static_cast<size_t>(count) * sizeof(T));
+  load(values, x);
+  store(numbers, x);
+  for (int i = 0; i < 16; ++i) numbers[i] = perturbed<noise>(numbers[i], z[i], deviation);
+  load(numbers, x);
+  store(values, x);
+  __builtin_memcpy(out, values, static_cast<size_t>(count) * sizeof(T));
+}
+template <int noise>
+void perturb(const double* z, double deviation, int64_t count, const double* a, double* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] = perturbed<noise>(a[i], z[i], deviation);
+}
+
+template <int noise, class T>
+void gaussian(const Key& key, uint64_t start, int64_t count, double deviation, const void* a, void* out) {
+  const uint64_t end = start + static_cast<uint64_t>(count);
+  for (uint64_t group = start / NORMAL_GROUP; group * NORMAL_GROUP < end;) {
+    const Schedule schedule(key, high(group * 16) | NORMAL);
+    const uint64_t stop = (group / EPOCH + 1) * EPOCH;
+    for (; group < stop && group * NORMAL_GROUP < end; ++group) {
+      double z[NORMAL_GROUP + 16] = {}; // a part of 16 may begin anywhere in the group
+      normal_group(schedule, group, z);
+      const uint64_t base = group * NORMAL_GROUP;
+      const uint64_t from = base < start ? start - base : 0, to = least(end - base, NORMAL_GROUP);
+      for (uint64_t i = from; i < to; i += 16) {
+        const int64_t at = static_cast<int64_t>(base + i - start), n = static_cast<int64_t>(least(to - i, 16));
+        perturb<noise>(z + i, deviation, n, static_cast<const T*>(a) + at, static_cast<T*>(out) + at);
+      }
+    }
   }
 }
 
@@ -164,3 +179,5 @@ void gaussian(const Key& key, uint64_t start, int64_t count, double deviation, i
 #define DROPKIT_FUSED                                                                         \
   {DROPKIT_DTYPES(fused, SELECT), DROPKIT_DTYPES(fused, AFFINE), DROPKIT_DTYPES(fused, RELU), \
    {},                            DROPKIT_DTYPES(fused, ADD),    DROPKIT_DTYPES(fused, BIAS_ADD)}
+#define DROPKIT_GAUSSIAN \
+  {DROPKIT_DTYPES(gaussian, MULTIPLY), DROPKIT_DTYPES(gaussian, ADD_NOISE)}

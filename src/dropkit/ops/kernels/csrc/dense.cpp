@@ -64,15 +64,4 @@ void run_dense(const Call& call, const Key& key, uint64_t start, const Dense& te
   });
 }
 
-void run_gaussian(Dtype dtype, double deviation, const Key& key, uint64_t start, const void* a, void* out,
-                  int64_t count) {
-  const Kernels& k = kernels();
-  const int64_t item = ITEM_SIZE[dtype];
-  in_parallel((count + CHUNK - 1) / CHUNK, 1, [&](int64_t begin, int64_t end) {
-    const int64_t i = begin * CHUNK;
-    k.gaussian(key, start + static_cast<uint64_t>(i), std::min(end * CHUNK, count) - i, deviation, dtype,
-               static_cast<const char*>(a) + i * item, static_cast<char*>(out) + i * item);
-  });
-}
-
 } // namespace dropkit

@@ -49,7 +49,13 @@ struct MaskSource {
 void run_strided(const Call& call, const MaskSource& mask, const std::vector<int64_t>& sizes,
                  const std::vector<View>& operands, const View& out);
 
-void run_gaussian(Dtype dtype, double deviation, const Key& key, uint64_t start, const void* a, void* out,
-                  int64_t count);
+// Noise of any layout, with one variate an element and one key for each index of the first axes.
+struct NoiseCall {
+  Noise noise;
+  Dtype dtype;
+  double deviation;
+};
+void run_gaussian(const NoiseCall& call, const Key& key, uint64_t start, const void* a, void* out, int64_t count);
+void run_gaussian(const NoiseCall& call, const MaskSource& mask, const View& a, const View& out);
 
 } // namespace dropkit

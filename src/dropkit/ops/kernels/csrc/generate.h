@@ -112,8 +112,8 @@ inline void cosine_sine(uint32_t word, double& cosine, double& sine) {
   sine = (quarter & 2) != 0 ? -b : b;
 }
 
-// 1 + deviation * z for the 64 elements of a group.
-void normal_group(const Schedule& schedule, uint64_t group, double deviation, float out[NORMAL_GROUP]) {
+// The standard normal variates of the 64 elements of a group; every step as in random/elementary.py.
+void normal_group(const Schedule& schedule, uint64_t group, double out[NORMAL_GROUP]) {
   Lanes words[4];
   uint32_t w[4][16];
   philox_group(schedule, low(group * 16), words);
@@ -127,23 +127,8 @@ void normal_group(const Schedule& schedule, uint64_t group, double deviation, fl
       radius[i] = __builtin_sqrt(-2.0 * logarithm((wide + 0.5) * 0x1p-32));
     }
     for (int i = 0; i < 16; ++i) cosine_sine(w[2 * pair + 1][i], cosine[i], sine[i]);
-    for (int i = 0; i < 16; ++i) out[32 * pair + i] = static_cast<float>(1.0 + deviation * (radius[i] * cosine[i]));
-    for (int i = 0; i < 16; ++i) out[32 * pair + 16 + i] = static_cast<float>(1.0 + deviation * (radius[i] * sine[i]));
-  }
-}
-
-void noise(const Key& key, uint64_t start, int64_t count, double deviation, float* out) {
-  const uint64_t end = start + static_cast<uint64_t>(count);
-  for (uint64_t group = start / NORMAL_GROUP; group * NORMAL_GROUP < end;) {
-    const Schedule schedule(key, high(group * 16) | NORMAL);
-    const uint64_t stop = (group / EPOCH + 1) * EPOCH;
-    for (; group < stop && group * NORMAL_GROUP < end; ++group) {
-      float values[NORMAL_GROUP];
-      normal_group(schedule, group, deviation, values);
-      const uint64_t base = group * NORMAL_GROUP;
-      const uint64_t from = base < start ? start - base : 0, to = least(end - base, NORMAL_GROUP);
-      __builtin_memcpy(out + (base + from - start), values + from, (to - from) * sizeof(float));
-    }
+    for (int i = 0; i < 16; ++i) out[32 * pair + i] = radius[i] * cosine[i];
+    for (int i = 0; i < 16; ++i) out[32 * pair + 16 + i] = radius[i] * sine[i];
   }
 }
 

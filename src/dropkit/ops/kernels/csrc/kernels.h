@@ -35,6 +35,13 @@ enum Form : int {
 };
 constexpr int OPERANDS[FORMS] = {1, 1, 1, 2, 2, 3, 1, 2, 1, 2, 1, 2};
 
+// What becomes of an element x and a standard normal variate z.
+enum Noise : int {
+  MULTIPLY = 0,  // x * (1 + deviation * z)
+  ADD_NOISE = 1, // x + deviation * z
+  NOISES = 2
+};
+
 struct Key {
   uint32_t word[4];
 };
@@ -57,9 +64,9 @@ struct Kernels {
   // Bits (1: kept) of the `count` elements from number `start` on; writes whole groups, at most
   // (count + 127) / 128 * 2 + 2 words.
   void (*keep_bits)(const Key& key, uint64_t start, int64_t count, uint32_t threshold, uint64_t* out);
-  // out[i] = a[i] * (1 + deviation * z[start + i]) for fp32, bf16, fp16.
-  void (*gaussian)(const Key& key, uint64_t start, int64_t count, double deviation, int dtype, const void* a,
-                   void* out);
+  // Elements `start` ... `start + count` of the noise on contiguous memory.
+  void (*gaussian[NOISES][DTYPES])(const Key& key, uint64_t start, int64_t count, double deviation, const void* a,
+                                   void* out);
   void (*apply[FORMS][DTYPES])(const Run& run);
   // Both in one loop, without `bits`, where `start` and `count` are multiples of GROUP; null where it does not pay.
   void (*fused[FORMS][DTYPES])(const Key& key, uint64_t start, uint32_t threshold, const Run& run);

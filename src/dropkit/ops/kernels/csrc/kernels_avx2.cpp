@@ -3,5 +3,5 @@
 #include "apply.h"
 
 namespace dropkit {
-extern const Kernels avx2_kernels = {"avx2", keep_bits, gaussian, DROPKIT_APPLY, {}};
+extern const Kernels avx2_kernels = {"avx2", keep_bits, DROPKIT_GAUSSIAN, DROPKIT_APPLY, {}};
 }

@@ -3,5 +3,5 @@
 #include "apply.h"
 
 namespace dropkit {
-extern const Kernels avx512_kernels = {"avx512", keep_bits, gaussian, DROPKIT_APPLY, DROPKIT_FUSED};
+extern const Kernels avx512_kernels = {"avx512", keep_bits, DROPKIT_GAUSSIAN, DROPKIT_APPLY, DROPKIT_FUSED};
 }

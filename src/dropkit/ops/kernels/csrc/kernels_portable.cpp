@@ -3,5 +3,5 @@
 #include "apply.h"
 
 namespace dropkit {
-extern const Kernels portable_kernels = {"portable", keep_bits, gaussian, DROPKIT_APPLY, {}};
+extern const Kernels portable_kernels = {"portable", keep_bits, DROPKIT_GAUSSIAN, DROPKIT_APPLY, {}};
 }

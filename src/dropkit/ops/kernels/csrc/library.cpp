@@ -168,6 +168,22 @@ Tensor bias_select_add(const Tensor& x, const Tensor& bias, const Tensor& residu
   return run(call(BIAS_ADD, x, law), full_mask(x, key), {&x, &residual, &bias});
 }
 
+Tensor gaussian(const Tensor& x, const Tensor& key, const Tensor& deviation, int64_t noise) {
+  STD_TORCH_CHECK(noise == MULTIPLY || noise == ADD_NOISE, "no noise has the number ", noise);
+  STD_TORCH_CHECK(deviation.scalar_type() == ScalarType::Double && deviation.numel() == 1 && deviation.is_cpu(),
+                  "deviation must be one float64 number on the CPU");
+  STD_TORCH_CHECK(x.is_cpu(), "dropkit kernels need a CPU tensor");
+  const MaskSource mask = full_mask(x, key);
+  const NoiseCall call{static_cast<Noise>(noise), dtype_of(x), *static_cast<const double*>(deviation.const_data_ptr())};
+  Tensor out = torch::stable::empty_like(x);
+  if (x.numel() == 0) return out;
+  if (mask.key_axes == 0 && x.is_contiguous() && out.is_contiguous())
+    run_gaussian(call, mask.keys[0], mask.starts[0], x.const_data_ptr(), out.mutable_data_ptr(), x.numel());
+  else
+    run_gaussian(call, mask, view(x, mask.shape), view(out, mask.shape));
+  return out;
+}
+
 } // namespace
 
 STABLE_TORCH_LIBRARY(dropkit_native, m) {
@@ -181,6 +197,7 @@ STABLE_TORCH_LIBRARY(dropkit_native, m) {
   m.def("activation_select_backward(Tensor grad, Tensor x, int form, Tensor key, Tensor law) -> Tensor");
   m.def("select_add(Tensor x, Tensor residual, Tensor key, Tensor law) -> Tensor");
   m.def("bias_select_add(Tensor x, Tensor bias, Tensor residual, Tensor key, Tensor law) -> Tensor");
+  m.def("gaussian(Tensor x, Tensor key, Tensor deviation, int noise) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(dropkit_native, CPU, m) {
@@ -194,6 +211,7 @@ STABLE_TORCH_LIBRARY_IMPL(dropkit_native, CPU, m) {
   m.impl("activation_select_backward", TORCH_BOX(&activation_select_backward));
   m.impl("select_add", TORCH_BOX(&select_add));
   m.impl("bias_select_add", TORCH_BOX(&bias_select_add));
+  m.impl("gaussian", TORCH_BOX(&gaussian));
 }
 
 } // namespace dropkit

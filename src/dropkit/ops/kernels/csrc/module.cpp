@@ -117,22 +117,22 @@ PyObject* fused(PyObject*, PyObject* const* args, Py_ssize_t count) {
   return without_lock([&] { run_dense(call, key, start, tensors); });
 }
 
-// gaussian(dtype, address, out, count, key, deviation): multiplies by 1 + deviation * z; see dense.
+// gaussian(noise, dtype, address, out, count, key, deviation): see dense.
 PyObject* gaussian(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  if (count != 6) return PyErr_Format(PyExc_TypeError, "gaussian takes 6 arguments, got %zd", count);
-  const long dtype = PyLong_AsLong(args[0]);
-  void* const from = PyLong_AsVoidPtr(args[1]);
-  void* const to = PyLong_AsVoidPtr(args[2]);
-  const long long elements = PyLong_AsLongLong(args[3]);
+  if (count != 7) return PyErr_Format(PyExc_TypeError, "gaussian takes 7 arguments, got %zd", count);
+  const long noise = PyLong_AsLong(args[0]), dtype = PyLong_AsLong(args[1]);
+  void* const from = PyLong_AsVoidPtr(args[2]);
+  void* const to = PyLong_AsVoidPtr(args[3]);
+  const long long elements = PyLong_AsLongLong(args[4]);
   Key key;
-  if (!read_words(args[4], 5, 4, key.word)) return nullptr;
-  const unsigned long long start = PyLong_AsUnsignedLongLong(PyTuple_GetItem(args[4], 4));
-  const double deviation = PyFloat_AsDouble(args[5]);
+  if (!read_words(args[5], 5, 4, key.word)) return nullptr;
+  const unsigned long long start = PyLong_AsUnsignedLongLong(PyTuple_GetItem(args[5], 4));
+  const double deviation = PyFloat_AsDouble(args[6]);
   if (PyErr_Occurred()) return nullptr;
-  if (dtype < 0 || dtype >= DTYPES || dtype == FLOAT64 || elements < 0)
-    return PyErr_Format(PyExc_ValueError, "no Gaussian kernel for dtype %ld", dtype);
-  return without_lock(
-      [&] { run_gaussian(static_cast<Dtype>(dtype), deviation, key, start, from, to, elements); });
+  if (noise < 0 || noise >= NOISES || dtype < 0 || dtype >= DTYPES || elements < 0)
+    return PyErr_Format(PyExc_ValueError, "no Gaussian kernel for noise %ld, dtype %ld", noise, dtype);
+  const NoiseCall call{static_cast<Noise>(noise), static_cast<Dtype>(dtype), deviation};
+  return without_lock([&] { run_gaussian(call, key, start, from, to, elements); });
 }
 
 PyObject* supported_names(PyObject*, PyObject*) {
@@ -165,7 +165,7 @@ PyMethodDef methods[] = {
     {"fused", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(fused)), METH_FASTCALL,
      "fused(form, dtype, addresses, out, count, period, key, threshold, scale)"},
     {"gaussian", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(gaussian)), METH_FASTCALL,
-     "gaussian(dtype, address, out, count, key, deviation)"},
+     "gaussian(noise, dtype, address, out, count, key, deviation)"},
     {"supported", supported_names, METH_NOARGS, "Names of the kernels that this machine can run, widest first."},
     {"active", active_name, METH_NOARGS, "Name of the kernels in use."},
     {"use", use_name, METH_O, "Choose the kernels by name; no kernel may be running."},
@@ -178,7 +178,7 @@ PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", "dropkit's native ke
 
 PyMODINIT_FUNC PyInit__native() {
   PyObject* module = PyModule_Create(&definition);
-  if (module != nullptr && PyModule_AddIntConstant(module, "INTERFACE", 4) != 0) {
+  if (module != nullptr && PyModule_AddIntConstant(module, "INTERFACE", 5) != 0) {
     Py_DECREF(module);
     return nullptr;
   }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <numeric>
 
+#include "copy.h"
 #include "drive.h"
 #include "parallel.h"
 
@@ -108,18 +109,6 @@ void gather_bits(const uint64_t* words, int64_t position, int64_t stride, int64_
       packed |= ((words[position / 64] >> (position % 64)) & 1) << j;
     out[i / 64] = packed;
   }
-}
-
-template <class T> void copy_items(const char* from, int64_t from_stride, char* to, int64_t to_stride, int64_t count) {
-  const T* source = reinterpret_cast<const T*>(from);
-  T* target = reinterpret_cast<T*>(to);
-  for (int64_t i = 0; i < count; ++i) target[i * to_stride] = source[i * from_stride];
-}
-
-void copy_items(int64_t item, const char* from, int64_t from_stride, char* to, int64_t to_stride, int64_t count) {
-  if (item == 2) copy_items<uint16_t>(from, from_stride, to, to_stride, count);
-  if (item == 4) copy_items<uint32_t>(from, from_stride, to, to_stride, count);
-  if (item == 8) copy_items<uint64_t>(from, from_stride, to, to_stride, count);
 }
 
 } // namespace
