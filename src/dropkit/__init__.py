@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dropkit._catalogue import catalogue, variant
     from dropkit._run_study import run_study
     from dropkit.core import Variant
+    from dropkit.infer import Prediction, predict
     from dropkit.random import step
     from dropkit.study import StudyResult
     from dropkit.surgery import Applied, Audit, Plan, Rule, accelerate, audit, plan
@@ -21,6 +22,7 @@ _HOMES = {
     "Applied": "dropkit.surgery",
     "Audit": "dropkit.surgery",
     "Plan": "dropkit.surgery",
+    "Prediction": "dropkit.infer",
     "Rule": "dropkit.surgery",
     "StudyResult": "dropkit.study",
     "Variant": "dropkit.core",
@@ -28,6 +30,7 @@ _HOMES = {
     "audit": "dropkit.surgery",
     "catalogue": "dropkit._catalogue",
     "plan": "dropkit.surgery",
+    "predict": "dropkit.infer",
     "run_study": "dropkit._run_study",
     "step": "dropkit.random",
     "variant": "dropkit._catalogue",
@@ -38,6 +41,7 @@ __all__ = [
     "Applied",
     "Audit",
     "Plan",
+    "Prediction",
     "Rule",
     "StudyResult",
     "Variant",
@@ -49,6 +53,7 @@ __all__ = [
     "objectives",
     "ops",
     "plan",
+    "predict",
     "random",
     "run_study",
     "stats",

@@ -4,6 +4,7 @@ from dropkit.infer.acquisition import bald, batch_bald, entropy, least_confidenc
 from dropkit.infer.active import ActiveLearning
 from dropkit.infer.conformal import ConformalIntervals, ConformalSets, conformal_quantile
 from dropkit.infer.isotonic import IsotonicCalibration
+from dropkit.infer.predicting import predict
 from dropkit.infer.prediction import Prediction
 from dropkit.infer.scaling import TemperatureScaling, VectorScaling
 
@@ -20,4 +21,5 @@ __all__ = [
     "conformal_quantile",
     "entropy",
     "least_confidence",
+    "predict",
 ]

@@ -64,7 +64,7 @@ class Accelerated(Applied):
 
     def _detach(self) -> None:
         for module, stand_in in self._stand_ins:
-            _take_off(module, stand_in)
+            take_off(module, stand_in)
 
     def __str__(self) -> str:
         """Return a table: a line a site, then what was skipped."""
@@ -105,7 +105,7 @@ def accelerate(model: nn.Module, *, example_inputs: Any = None) -> Accelerated:
             raise PlanError("the model is accelerated already; revert that first")
     acceleration = Acceleration()
     try:
-        certain = _attach(tree, acceleration)
+        certain = attach(tree, acceleration)
         if example_inputs is not None:
             trace(tree, example_inputs)
         if not (certain or acceleration.seen):
@@ -113,7 +113,7 @@ def accelerate(model: nn.Module, *, example_inputs: Any = None) -> Accelerated:
     except BaseException:
         for module in tree.modules.values():
             if acceleration_of(stand_in := module.__dict__.get("forward")) is acceleration:
-                _take_off(module, stand_in)
+                take_off(module, stand_in)
         raise
     forget_compiled_code()
     return Accelerated(model, acceleration)
@@ -128,7 +128,7 @@ def acceleration_of(forward: Any) -> Acceleration | None:
     return None
 
 
-def _attach(tree: Tree, acceleration: Acceleration) -> bool:
+def attach(tree: Tree, acceleration: Acceleration) -> bool:
     """Put stand-ins where a call may drop. Return whether one surely can."""
     certain = False
     watch_root = has_foreign_hooks(tree)
@@ -185,7 +185,8 @@ def _known_site(module: nn.Module, stand_in: Any) -> Callable[[], Site | None]:
     return partial(own_site, module, stand_in.taking.name)
 
 
-def _take_off(module: nn.Module, stand_in: Any) -> None:
+def take_off(module: nn.Module, stand_in: Any) -> None:
+    """Give a module its own forward back."""
     if isinstance(stand_in, CallForward):
         stand_in.taking = None
         stand_in.leave_if_idle()

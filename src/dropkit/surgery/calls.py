@@ -79,12 +79,12 @@ class CallForward:
     def add(self, plan: Plan, drops: dict[Key, Drop]) -> None:
         """Add the sites of a plan; none where only the boundary of the module matters."""
         self.parts.append((plan, drops))
-        self._gather()
+        self.gather()
 
     def remove(self, plan: Plan) -> None:
         """Take the sites of a plan away again."""
         self.parts = [(held, drops) for held, drops in self.parts if held is not plan and held != plan]
-        self._gather()
+        self.gather()
 
     def holds(self, plan: Plan) -> bool:
         """Whether ``plan`` has a part here."""
@@ -94,7 +94,8 @@ class CallForward:
         """Return what acts here."""
         return list(self._drops.values())
 
-    def _gather(self) -> None:
+    def gather(self) -> None:
+        """Look at the sites again, after one of them was changed."""
         self._drops = {key: drop for _, drops in self.parts for key, drop in drops.items()}
         self._in_eval = any(drop.acts_in_eval for drop in self._drops.values())
 

@@ -31,9 +31,14 @@ class Drop:
         self.rate = site.rate
         self._op = op
         self._options = dict(site.options)
-        self.acts_in_eval = (
-            self._options.get("scaling") == "test"
-        )  # the one option that acts outside training
+        self.forced = False  # drop in eval mode, too
+        # the one option that acts outside training
+        self._scales_in_eval = self._options.get("scaling") == "test"
+
+    @property
+    def acts_in_eval(self) -> bool:
+        """Whether it does something in eval mode."""
+        return self.forced or self._scales_in_eval
 
     def belongs_to(self, plan: Plan) -> bool:
         """Whether ``plan`` put it there."""
@@ -46,7 +51,7 @@ class Drop:
                 f"site {self.site.id!r} got {x.dtype}, and only floating-point values can be dropped; address the "
                 "output of a later module, such as the embedding"
             )
-        return self._op(x, self.rate, training=training, site=self.site.id, **self._options)
+        return self._op(x, self.rate, training=training or self.forced, site=self.site.id, **self._options)
 
     def result(self, value: Any, training: bool) -> Any:
         """Return ``value``, a tensor or a tuple or list that begins with one, with that tensor dropped."""

@@ -36,11 +36,13 @@ class Acceleration:
     Attributes:
         seen: Calls that have run on dropkit, by id.
         skipped: What has not, and why, by id.
+        forced: Rates of calls, by id, that drop at that rate whatever their arguments say.
     """
 
     def __init__(self) -> None:
         self.seen: dict[str, Site] = {}
         self.skipped: dict[str, str] = {}
+        self.forced: dict[str, float] = {}
 
 
 # Compiled code calls what is marked like this once, while it is traced, as torch.compiler.assume_constant_result
@@ -134,11 +136,13 @@ class Taking:
             _note_skipped(self.acceleration, name, _BY_HAND)
             return func(*args, **kwargs)
         values = existing.bind(args, kwargs)
+        function = "" if existing.name == self._own and index == 0 else existing.name
+        name = site_id(self.name, "output", function, index)
+        if name in self.acceleration.forced:
+            values = existing.dropping(values, self.acceleration.forced[name])
         rate = existing.rate(values)
         if rate is None:
             return func(*args, **kwargs)
-        function = "" if existing.name == self._own and index == 0 else existing.name
-        name = site_id(self.name, "output", function, index)
         reason = _PARTLY if partly else existing.refusal(values)
         if reason is not None:
             _note_skipped(self.acceleration, name, reason)

@@ -61,7 +61,7 @@ def _audited(tree: Tree, example_inputs: tuple[Any, ...]) -> Audit:
     evaluating, _ = _watched(tree, example, training=False)
     settable = _settable(tree, example, training)
     sites = _sites(tree, example, training, evaluating, settable)
-    last = {_place(tree, training.seen[id]) for id in training.marks.last(output)}
+    last = {place(tree, training.seen[id]) for id in training.marks.last(output)}
     return Audit(tuple(sites), tuple(mistakes(tree, sites, training, last)), traced=True)
 
 
@@ -109,7 +109,7 @@ def _unreached(name: str, module: nn.Module) -> AuditSite:
     return AuditSite(name, _kind(module), _rate(module), None, 0.0, False, True, type(module).__name__)
 
 
-def _place(tree: Tree, seen: Seen) -> str:
+def place(tree: Tree, seen: Seen) -> str:
     """Return the id of what was drawn by hand: that of the module, where the module has the rate."""
     return seen.module if seen.by_hand and rate_attribute(tree.modules[seen.module]) is not None else seen.id
 
@@ -145,22 +145,22 @@ def _sites(
     tree: Tree, example: Any, training: Watch, evaluating: Watch, settable: set[str]
 ) -> list[AuditSite]:
     found: dict[str, AuditSite] = {}
-    in_eval = {_place(tree, seen) for seen in evaluating.seen.values() if seen.active}
+    in_eval = {place(tree, seen) for seen in evaluating.seen.values() if seen.active}
     for seen in (*training.seen.values(), *evaluating.seen.values()):
-        place = _place(tree, seen)
-        if place in found:
+        id = place(tree, seen)
+        if id in found:
             continue
         owner = tree.modules[seen.module]
-        mine = place == seen.module and seen.by_hand
-        shape = training.shapes.get(place, seen.shape) if mine else seen.shape
-        found[place] = AuditSite(
-            place,
+        mine = id == seen.module and seen.by_hand
+        shape = training.shapes.get(id, seen.shape) if mine else seen.shape
+        found[id] = AuditSite(
+            id,
             _kind(owner) if mine else seen.kind,
             _rate(owner) if mine else seen.rate,
             shape,
             _elements(shape) * seen.hits / training.elements if training.elements else 0.0,
-            place in in_eval,
-            (place in settable) if mine else not seen.by_hand,
+            id in in_eval,
+            (id in settable) if mine else not seen.by_hand,
             seen.source,
         )
     for name, module in _static(tree):

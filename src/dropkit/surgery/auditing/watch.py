@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dropkit.random.stream import Stream
+from dropkit.surgery.auditing.alive import Alive
 from dropkit.surgery.auditing.known import FUNCTIONS, RECURRENT, TORCH_DROPOUT, class_kind, recurrent_call
 from dropkit.surgery.auditing.marks import Marks
 from dropkit.surgery.drop import Drop
@@ -41,6 +42,7 @@ class Seen:
         shape: Shape of what it hits.
         source: ``file:line``.
         by_hand: Whether the numbers were drawn outside any function that is known to drop.
+        own: Whether somebody's forward called an op of this library.
         hits: How often the pass came here.
     """
 
@@ -52,6 +54,7 @@ class Seen:
     shape: tuple[int, ...]
     source: str
     by_hand: bool = False
+    own: bool = False
     hits: int = 1
 
 
@@ -78,6 +81,7 @@ class Watch(TorchFunctionMode):
         self.unchanged: set[str] = set()  # modules whose output was their input
         self.shapes: dict[str, tuple[int, ...]] = {}  # of the outputs of modules
         self.marks = Marks()
+        self.alive = Alive()
         self._tree = tree
         self._modules = list(tree.modules.values())
         self._thread = threading.get_ident()
@@ -198,11 +202,13 @@ class Watch(TorchFunctionMode):
         frame = self._stack[-1] if self._stack else _Frame("", self._tree.root)
         drop, op = _own_op()
         rate: Any = None
+        own = False
         if drop is not None:
             id, kind, rate = drop.site.id, drop.site.variant, drop.rate
         elif type(frame.module).__module__.startswith("dropkit."):
             id, kind, rate = frame.name, class_kind(frame.module), getattr(frame.module, "rate", None)
         else:
+            own = True
             kind = "op" if op is None else op.f_code.co_name
             rate = None if op is None else op.f_locals.get("rate")
             id = f"{frame.name}:{kind}#{frame.counts[kind]}"
@@ -217,6 +223,7 @@ class Watch(TorchFunctionMode):
                 True,
                 tuple(x.shape) if isinstance(x, Tensor) else (),
                 _line(_caller()),
+                own=own,
             )
         )
 
@@ -237,6 +244,7 @@ class _Dispatches(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        self._watch.alive.note(result)
         if torch.Tag.nondeterministic_seeded in func.tags and not _certain(func, args, kwargs or {}):
             shape = tuple(result.shape) if isinstance(result, Tensor) else ()
             self._watch.drawn(func.overloadpacket.__name__.rstrip("_"), shape)

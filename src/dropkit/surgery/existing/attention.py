@@ -41,6 +41,10 @@ class ScaledDotProduct:
         """Return the probability of dropping, or None for a call that drops nothing."""
         return values["dropout_p"] or None
 
+    def dropping(self, values: Arguments, rate: float) -> Arguments:
+        """Return the arguments of the same call, dropping at ``rate``."""
+        return {**values, "dropout_p": rate}
+
     def refusal(self, values: Arguments) -> str | None:
         """Say why dropkit cannot run this call, or return None."""
         mask = values["attn_mask"]
@@ -81,6 +85,10 @@ class MultiHead:
     def rate(self, values: Arguments) -> Any:
         """Return the probability of dropping, or None for a call that drops nothing."""
         return (values["dropout_p"] or None) if values["training"] else None
+
+    def dropping(self, values: Arguments, rate: float) -> Arguments:
+        """Return the arguments of the same call, dropping at ``rate``."""
+        return {**values, "dropout_p": rate, "training": True}
 
     def refusal(self, values: Arguments) -> str | None:
         """Say why dropkit cannot run this call, or return None."""

@@ -60,6 +60,10 @@ class Plain:
         """Return the probability of dropping, or None for a call that drops nothing."""
         return values["p"] if values[self._flag] else None
 
+    def dropping(self, values: Arguments, rate: float) -> Arguments:
+        """Return the arguments of the same call, dropping at ``rate``."""
+        return {**values, "p": rate, self._flag: True}
+
     def refusal(self, values: Arguments) -> str | None:
         """Say why dropkit cannot run this call, or return None."""
         return self.cannot_take(values["input"])

@@ -37,6 +37,9 @@ class Existing(Protocol):
     def rate(self, values: Arguments) -> Any:
         """Return the probability of dropping, or None for a call that drops nothing."""
 
+    def dropping(self, values: Arguments, rate: float) -> Arguments:
+        """Return the arguments of the same call, dropping at ``rate``."""
+
     def refusal(self, values: Arguments) -> str | None:
         """Say why dropkit cannot run this call, or return None."""
 

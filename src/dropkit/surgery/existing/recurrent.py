@@ -43,6 +43,10 @@ class Recurrent:
         """Return the probability of dropping, or None for a call that drops nothing."""
         return (values["dropout"] or None) if values["train"] and values["num_layers"] > 1 else None
 
+    def dropping(self, values: Arguments, rate: float) -> Arguments:
+        """Return the arguments of the same call, dropping at ``rate``."""
+        return {**values, "dropout": rate, "train": True}
+
     def refusal(self, values: Arguments) -> str | None:
         """Say why dropkit cannot run this call, or return None."""
         x = values["data"] if "data" in values else values["input"]

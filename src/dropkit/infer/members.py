@@ -1,0 +1,122 @@
+"""Running members of a model: one by one, under ``vmap``, or as rows of one large batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from dropkit.core import ConfigError, InputError
+from dropkit.infer.prediction import Mode
+from dropkit.random import stream
+from dropkit.surgery.sampling import Sampler
+
+Outputs = dict[str, Tensor]
+_FIRST = 4  # members in the first chunk of a mode that is being tried
+_WORTH = 0.8  # of the loop's time a member, below which no third mode is tried
+
+
+class Members:
+    """The members of one batch.
+
+    Args:
+        sampler: The model.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        seed: Root of the masks.
+        batch: ``(axis, length)`` of the batch in inputs, activations and outputs.
+        shared: Whether a member is one thinned network, the same for all samples.
+        first: Index of the first sample in the data.
+        finish: What to make of the model's output: a dict of tensors.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        seed: int,
+        batch: tuple[int, int],
+        shared: bool,
+        first: int,
+        finish: Callable[[Any], Outputs],
+    ) -> None:
+        self._sampler = sampler
+        self._args, self._kwargs = args, dict(kwargs)
+        self._seed, self._batch, self._shared, self._first = seed, batch, shared, first
+        self._finish = finish
+
+    def one(self, member: int | Tensor) -> Outputs:
+        """Return the outputs of one member, without an axis of members."""
+        axis, length = self._batch
+        where: dict[str, Any] = {"shared_axis": (axis, length)} if self._shared else {"sample": self._first}
+        with stream(self._seed, rank=0, member=member, **where):
+            return self._finish(self._sampler.model(*self._args, **self._kwargs))
+
+    def chunk(self, mode: Mode, begin: int, end: int) -> Outputs:
+        """Return the outputs of members ``begin`` to ``end - 1``, which are their first axis."""
+        if mode == "vmap":
+            return dict(torch.vmap(self.one)(torch.arange(begin, end)))
+        if mode == "expand":
+            return self._expanded(begin, end)
+        found = [self.one(member) for member in range(begin, end)]
+        return {name: torch.stack([outputs[name] for outputs in found]) for name in found[0]}
+
+    def _expanded(self, begin: int, end: int) -> Outputs:
+        axis, length = self._batch
+        if axis != 0:
+            raise ConfigError(
+                f"mode 'expand' needs the batch at axis 0, got batch_dim={axis}; use mode='loop'"
+            )
+        count = end - begin
+
+        def repeated(value: Any) -> Any:
+            batched = isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == length
+            return value.repeat(count, *[1] * (value.ndim - 1)) if batched else value
+
+        args, kwargs = tree_map(repeated, (self._args, self._kwargs))
+        member = torch.arange(begin, end).repeat_interleave(length)
+        rows = torch.zeros(length, dtype=torch.int64) if self._shared else torch.arange(length) + self._first
+        with stream(self._seed, rank=0, member=member, sample=rows.repeat(count)):
+            outputs = self._finish(self._sampler.model(*args, **kwargs))
+        return {name: value.reshape(count, length, *value.shape[1:]) for name, value in outputs.items()}
+
+    def run(self, mode: Mode | None, members: int, largest: int) -> Iterator[tuple[Mode, Outputs]]:
+        """Yield chunks of at most ``largest`` members, in order; mode None: the fastest that works.
+
+        The first member runs by itself; then modes are tried on a few members each, all of which count.
+        """
+        begin = 0
+        if mode is None and members > 1:
+            started = time.perf_counter()
+            yield "loop", self.chunk("loop", 0, 1)
+            loop = time.perf_counter() - started
+            begin, best, mode = 1, loop, "loop"
+            tried: Mode
+            for tried in ("vmap", "expand"):
+                end = min(begin + min(_FIRST, largest), members)
+                if end <= begin:
+                    break
+                started = time.perf_counter()
+                try:
+                    outputs = self.chunk(tried, begin, end)
+                except (RuntimeError, ValueError, TypeError, NotImplementedError, InputError):
+                    continue  # the model does not allow it: the loop will say what is wrong, if anything is
+                taken = (time.perf_counter() - started) / (end - begin)
+                yield tried, outputs
+                begin = end
+                if taken < best:
+                    best, mode = taken, tried
+                if best < _WORTH * loop:
+                    break
+        chosen: Mode = "loop" if mode is None else mode
+        size = 1 if chosen == "loop" else largest
+        while begin < members:
+            end = min(begin + size, members)
+            yield chosen, self.chunk(chosen, begin, end)
+            begin = end

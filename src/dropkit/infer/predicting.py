@@ -1,0 +1,246 @@
+"""``dk.predict``: the average over thinned networks, and how far they disagree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from dropkit.core import ConfigError, DataError, NoMatchError, PlanError
+from dropkit.infer.members import Members, Outputs
+from dropkit.infer.prediction import Mode, Moments, Prediction, Task
+from dropkit.random.key import seed_words
+from dropkit.surgery.sampling import Sampler, sampler
+
+_ALONE = "output"  # name of a tensor that is all that a model returns
+_SHARE_OF_MEMORY = 0.25  # of what is free, by default
+
+
+def predict(
+    model: nn.Module,
+    *inputs: Any,
+    members: int = 50,
+    seed: int,
+    share_masks: bool = True,
+    task: Task | None = None,
+    outputs: Literal["logits", "probabilities"] = "logits",
+    batch_dim: int = 0,
+    mode: Literal["auto", "vmap", "expand", "loop"] = "auto",
+    memory: int | None = None,
+    tolerance: float | None = None,
+    keep_members: bool = False,
+    **forward_kwargs: Any,
+) -> Prediction | dict[str, Prediction]:
+    """Average the model over thinned networks: Monte-Carlo dropout, on an unmodified model.
+
+    A copy of the model, which shares its parameters, drops at every stochastic site and is in eval mode otherwise; the
+    model itself, its buffers, flags and hooks are not touched, nor is any global random generator used.
+
+    Args:
+        model: Any module that a forward pass in training mode shows to be random.
+        inputs: What its forward takes; or one ``DataLoader``, whose batches are tensors or begin with one.
+        members: Number of members T, at least 1.
+        seed: Root of the masks; member ``m`` of a seed is always the same.
+        share_masks: True: a member is one thinned network, the same for every sample and batch. False: every sample has
+            masks of its own, by its index in the data.
+        task: ``"classification"``: everything is of class probabilities; ``"regression"``: of the outputs, with
+            ``Prediction.log_likelihood``; None: of the outputs.
+        outputs: What a classifier returns.
+        batch_dim: Axis of the batch in inputs, activations and outputs.
+        mode: How members run. ``"auto"``: the fastest that the model allows, found by trying; see ``Prediction.mode``.
+        memory: Bytes that activations may take at once; None: a quarter of what is free. Members run in chunks.
+        tolerance: Stop once the largest Monte-Carlo standard error of the mean is at most this.
+        keep_members: Whether ``Prediction.members`` is wanted; it takes T times the memory of the output.
+        forward_kwargs: Keyword arguments of the forward.
+
+    Returns:
+        Prediction: or a dict of them, where the model returns a dict of tensors.
+
+    Raises:
+        NoMatchError: Nothing in the model is random, or no output differs between members.
+        PlanError: A site is random in a way that cannot be reached; the text names it.
+        StreamError: A site's activation has no axis of the batch's length at ``batch_dim`` under ``share_masks``.
+        ConfigError: An argument makes no sense, or the memory does not hold one member.
+        DataError: The model's inputs or outputs cannot be used.
+
+    Reference:
+        Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016, arXiv:1506.02142.
+    """
+    _check(model, members, seed, task, outputs, mode, memory, tolerance)
+    loader = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], DataLoader) else None
+    if loader is not None and tolerance is not None:
+        raise ConfigError("tolerance needs all inputs at once; give tensors, not a DataLoader")
+    finish = _Finish(task, outputs)
+    parts: list[dict[str, Prediction]] = []
+    first, made, chosen = 0, None, None if mode == "auto" else mode
+    for batch in [inputs] if loader is None else _batches(loader):
+        length = _length(batch, forward_kwargs, batch_dim)
+        _check_device(model, batch)
+        with torch.inference_mode():
+            made = made or sampler(model, batch, forward_kwargs)
+            runner = Members(
+                made,
+                batch,
+                forward_kwargs,
+                seed=seed,
+                batch=(batch_dim, length),
+                shared=share_masks,
+                first=first,
+                finish=finish,
+            )
+            largest = _largest(made, memory, members)
+            parts.append(_gather(runner, made, chosen, members, largest, tolerance, task, keep_members))
+        chosen = next(iter(parts[-1].values())).mode  # what was fastest for one batch is for the next
+        first += length
+    if not parts:
+        raise DataError("the DataLoader is empty; there is nothing to predict")
+    _check_varies(parts, cast(Sampler, made), members)
+    whole = {name: _joined([part[name] for part in parts], batch_dim) for name in parts[0]}
+    return whole[_ALONE] if finish.alone else whole
+
+
+def _gather(
+    runner: Members,
+    made: Sampler,
+    mode: Mode | None,
+    members: int,
+    largest: int,
+    tolerance: float | None,
+    task: Task | None,
+    keep: bool,
+) -> dict[str, Prediction]:
+    moments: dict[str, Moments] = {}
+    dtypes: dict[str, torch.dtype] = {}
+    used: Mode = "loop"
+    for way, chunk in runner.run(mode, members, largest):
+        made.check()
+        used = way
+        for name, values in chunk.items():
+            moments.setdefault(name, Moments(task, keep)).add(values)
+            dtypes[name] = values.dtype
+        if tolerance is not None and max(m.largest_error for m in moments.values()) <= tolerance:
+            break
+    return {name: held.prediction(used, dtypes[name]) for name, held in moments.items()}
+
+
+class _Finish:
+    """Turns what a model returns into a dict of tensors."""
+
+    def __init__(self, task: Task | None, outputs: str) -> None:
+        self.alone = False
+        self._softmax = task == "classification" and outputs == "logits"
+
+    def __call__(self, value: Any) -> Outputs:
+        self.alone = isinstance(value, Tensor)
+        named = {_ALONE: value} if self.alone else value
+        if not isinstance(named, Mapping):
+            raise DataError(
+                f"the model must return a tensor or a dict of tensors, got a {type(value).__name__}; wrap it in a "
+                "module that does"
+            )
+        found = {}
+        for name, item in named.items():
+            if item is None:
+                continue
+            if not isinstance(item, Tensor) or not item.is_floating_point():
+                kind = f"a tensor of {item.dtype}" if isinstance(item, Tensor) else f"a {type(item).__name__}"
+                raise DataError(
+                    f"output {name!r} of the model is {kind}, not a floating-point tensor; switch it off, or wrap "
+                    "the model"
+                )
+            found[str(name)] = item.softmax(-1) if self._softmax else item
+        if not found:
+            raise DataError("the model returns no tensor")
+        return found
+
+
+def _check(
+    model: Any,
+    members: Any,
+    seed: Any,
+    task: Any,
+    outputs: Any,
+    mode: Any,
+    memory: Any,
+    tolerance: Any,
+) -> None:
+    if not isinstance(model, nn.Module):
+        raise PlanError(f"the model must be a torch.nn.Module, got {type(model).__name__}")
+    if not isinstance(members, int) or isinstance(members, bool) or members < 1:
+        raise ConfigError(f"members must be a whole number of at least 1, got {members!r}")
+    seed_words(seed)
+    for name, value, known in (
+        ("task", task, (None, "classification", "regression")),
+        ("outputs", outputs, ("logits", "probabilities")),
+        ("mode", mode, ("auto", "vmap", "expand", "loop")),
+    ):
+        if value not in known:
+            raise ConfigError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    for name, value in (("memory", memory), ("tolerance", tolerance)):
+        if value is not None and not value > 0:
+            raise ConfigError(f"{name} must be above 0, got {value!r}")
+
+
+def _length(batch: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int) -> int:
+    x = next((v for v in (*batch, *kwargs.values()) if isinstance(v, Tensor)), None)
+    if x is None:
+        raise DataError("predict needs a tensor among the inputs, to know how many samples there are")
+    if not -x.ndim <= axis < x.ndim:
+        raise DataError(f"the inputs have no axis {axis}, got shape {tuple(x.shape)}; set batch_dim")
+    return int(x.shape[axis])
+
+
+def _check_device(model: nn.Module, batch: tuple[Any, ...]) -> None:
+    home = next((p.device for p in model.parameters()), None)
+    for value in batch:
+        if isinstance(value, Tensor) and home is not None and value.device != home:
+            raise DataError(f"inputs are on {value.device} and the model is on {home}; move one of them")
+
+
+def _batches(loader: Iterable[Any]) -> Iterable[tuple[Any, ...]]:
+    for batch in loader:
+        yield (batch[0],) if isinstance(batch, (tuple, list)) else (batch,)
+
+
+def _largest(made: Sampler, memory: int | None, members: int) -> int:
+    budget = memory
+    if budget is None:
+        budget = int(_SHARE_OF_MEMORY * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    fit = budget // max(made.memory, 1)
+    if fit < 1 and memory is not None:
+        raise ConfigError(
+            f"one member needs about {made.memory:,} bytes, more than memory={memory:,}; give smaller batches or more"
+        )
+    return int(max(1, min(fit, members)))
+
+
+def _check_varies(parts: list[dict[str, Prediction]], made: Sampler, members: int) -> None:
+    if members > 1 and not any(bool((p.variance > 0).any()) for part in parts for p in part.values()):
+        raise NoMatchError(
+            f"the outputs of all members are equal, though sites were active: {', '.join(map(repr, made.sites))}; what "
+            "they drop does not reach the output"
+        )
+
+
+def _joined(parts: list[Prediction], axis: int) -> Prediction:
+    if len(parts) == 1:
+        return parts[0]
+
+    def along(name: str, offset: int = 0) -> Tensor | None:
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else torch.cat(values, dim=axis + offset if axis >= 0 else axis)
+
+    entropies = [part._expected_entropy for part in parts]
+    return Prediction(
+        cast(Tensor, along("mean")),
+        cast(Tensor, along("variance")),
+        parts[0].n_members,
+        parts[0].mode,
+        parts[0].task,
+        None if entropies[0] is None else torch.cat(cast(list[Tensor], entropies), dim=axis),
+        along("_members", 1),
+    )

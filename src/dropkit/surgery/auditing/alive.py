@@ -1,0 +1,47 @@
+"""How much memory the tensors of a forward pass take at once."""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from typing import Any
+
+from torch import Tensor
+
+
+class Alive:
+    """Counts the bytes of storages that operators made and that are still in use.
+
+    Attributes:
+        peak: The largest number of bytes at any one time.
+    """
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._now = 0
+        self._users: Counter[int] = Counter()  # storage -> tensors that use it
+        self._watched: dict[int, weakref.ref[Tensor]] = {}
+
+    def note(self, result: Any) -> None:
+        """Take note of what an operator returned."""
+        for tensor in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(tensor, Tensor) and id(tensor) not in self._watched:
+                self._take(tensor)
+
+    def _take(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        name, size = storage._cdata, storage.nbytes()
+        if self._users[name] == 0:
+            self._now += size
+            self.peak = max(self.peak, self._now)
+        self._users[name] += 1
+        key = id(tensor)
+
+        def gone(_: weakref.ref[Tensor]) -> None:
+            self._watched.pop(key, None)
+            self._users[name] -= 1
+            if self._users[name] == 0:
+                del self._users[name]
+                self._now -= size
+
+        self._watched[key] = weakref.ref(tensor, gone)

@@ -1,0 +1,180 @@
+"""A copy of a model in which everything that drops does so, and nothing else has changed."""
+
+from __future__ import annotations
+
+import copy
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from dropkit.core import NoMatchError, PlanError
+from dropkit.nn.module import RateModule
+from dropkit.ops import drop_path
+from dropkit.surgery.accelerating import acceleration_of, attach, take_off
+from dropkit.surgery.applying import drops_on
+from dropkit.surgery.auditing.audit import place
+from dropkit.surgery.auditing.known import TORCH_DROPOUT, rate_attribute
+from dropkit.surgery.auditing.watch import Seen, Watch
+from dropkit.surgery.calls import CallForward
+from dropkit.surgery.plans import site_id
+from dropkit.surgery.taking import Acceleration
+from dropkit.surgery.tree import Tree
+from dropkit.surgery.untouched import untouched
+
+# Modules of torch whose training mode means dropping, and nothing else.
+_SWITCHED = (
+    *TORCH_DROPOUT,
+    nn.RNNBase,
+    nn.MultiheadAttention,
+    nn.TransformerEncoder,
+    nn.TransformerEncoderLayer,
+    nn.TransformerDecoder,
+    nn.TransformerDecoderLayer,
+)
+_LOOKING = threading.Lock()  # random states of the process are put back after a look
+_PATH = re.compile(r"drop_?path|stochastic_?depth", re.IGNORECASE)
+
+
+class Sampler:
+    """A model that drops in eval mode, on dropkit's kernels. Made by :func:`sampler`.
+
+    Attributes:
+        model: The copy; parameters are the original's, buffers are its own.
+        sites: Ids of the sites that a forward pass in training mode is random at.
+        memory: Bytes of the tensors that were alive at once in that pass, parameters and inputs left out.
+    """
+
+    def __init__(
+        self, model: nn.Module, sites: tuple[str, ...], memory: int, acceleration: Acceleration
+    ) -> None:
+        self.model = model
+        self.sites = sites
+        self.memory = memory
+        self._acceleration = acceleration
+
+    def check(self) -> None:
+        """Raise ``PlanError`` if a forward pass met a site that it could not bring to dropkit."""
+        for name, reason in self._acceleration.skipped.items():
+            raise PlanError(f"site {name!r} cannot be sampled from: {reason}")
+
+
+def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Sampler:
+    """Return a copy of ``model``, in eval mode, with every stochastic site and nothing else active.
+
+    One forward pass of the copy in training mode finds the sites. Modules of torch and of this library that do nothing
+    but drop are put into training mode; function calls are made to drop at the rates that they had in training mode;
+    stochastic depth of other libraries is replaced by ``drop_path`` of the same rate. ``model`` itself is not touched,
+    so other threads can go on using it.
+
+    Args:
+        model: Any module; compiled and wrapped ones are looked through.
+        args: Positional arguments of a forward pass.
+        kwargs: Keyword arguments.
+
+    Raises:
+        NoMatchError: Nothing in the model is random.
+        PlanError: Something is random that cannot be reached; the text names the site.
+    """
+    tree = Tree(_copy(Tree(model).root))
+    _check_reach(tree)
+    for module in tree.modules.values():
+        if acceleration_of(stand_in := module.__dict__.get("forward")) is not None:
+            take_off(module, stand_in)  # it comes back below, and forced
+    with _LOOKING, untouched(tree):
+        watch = Watch(tree)
+        with watch.watching():
+            tree.root(*args, **kwargs)
+    active = {seen.id: seen for seen in watch.seen.values() if seen.active}
+    _refuse(tree, watch, active)
+    if not active:
+        raise _nothing(watch)
+    sites = tuple(dict.fromkeys(place(tree, seen) for seen in active.values()))
+    acceleration = Acceleration()
+    _switch(tree, active.values())
+    attach(tree, acceleration)
+    for seen in active.values():
+        name = site_id(seen.module, "output") if seen.id == seen.module else seen.id
+        if seen.rate is not None:
+            acceleration.forced[name] = seen.rate
+    for module in tree.modules.values():
+        held = module.__dict__.get("forward")
+        if isinstance(held, CallForward):
+            if held.taking is not None:
+                held.taking.in_eval = held.taking.in_training = True
+                held.taking.has_fast_path = False
+            held.gather()
+    return Sampler(tree.root, sites, watch.alive.peak, acceleration)
+
+
+def _copy(root: nn.Module) -> nn.Module:
+    """Copy the modules and the buffers of ``root``; parameters stay the same tensors."""
+    shared = {id(tensor): tensor for tensor in root.parameters()}
+    try:
+        return copy.deepcopy(root, shared)
+    except Exception as error:
+        raise PlanError(
+            f"the model cannot be copied, which keeps the original as it is: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _check_reach(tree: Tree) -> None:
+    if tree.scripted:
+        raise PlanError(
+            f"module {min(tree.scripted) or '(model)'!r} is TorchScript, whose dropout cannot be reached; predict with "
+            "the Python model that it was made from"
+        )
+    for name, parameter in tree.root.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise PlanError(f"parameter {name!r} is not initialised yet; run the model once, then predict")
+
+
+def _refuse(tree: Tree, watch: Watch, active: Mapping[str, Seen]) -> None:
+    for name in watch.host:
+        raise PlanError(
+            f"module {name or '(model)'!r} uses Python's or NumPy's random numbers, which cannot be sampled from; "
+            "write it with dropkit.ops"
+        )
+    for seen in active.values():
+        owner = tree.modules[seen.module]
+        if seen.by_hand and not (rate_attribute(owner) and _PATH.search(type(owner).__name__)):
+            raise PlanError(
+                f"site {seen.id!r} draws random numbers by hand ({seen.source}), which no key decides; write it with "
+                "dropkit.ops"
+            )
+
+
+def _nothing(watch: Watch) -> NoMatchError:
+    if not watch.seen:
+        return NoMatchError("the model is not random: no dropout was met in a forward pass in training mode")
+    sites = ", ".join(f"{seen.id or '(model)'!r} (rate {seen.rate:g})" for seen in watch.seen.values())
+    return NoMatchError(f"the model is not random: its sites do not drop: {sites}; set a rate above 0")
+
+
+def _switch(tree: Tree, active: Any) -> None:
+    callers = {seen.module for seen in active if seen.own}
+    paths = {seen.module for seen in active if seen.by_hand}
+    for name, module in tree.modules.items():
+        # a flag is all that switches our ops in somebody's forward
+        module.training = isinstance(module, (*_SWITCHED, RateModule)) or name in callers
+        if isinstance(module, RateModule) and module.site is None:
+            module.site = name  # or its masks would depend on the order of calls
+        if name in paths:
+            module.__dict__["forward"] = _Path(module, name)
+        for drop in drops_on(module):
+            drop.forced = True
+
+
+class _Path:
+    """Stands in for the forward of stochastic depth as other libraries write it."""
+
+    def __init__(self, module: nn.Module, site: str) -> None:
+        self._module = module
+        self._site = site
+
+    def __call__(self, x: Tensor) -> Tensor:
+        attribute = rate_attribute(self._module)
+        rate = float(getattr(self._module, attribute)) if attribute else 0.0
+        return drop_path(x, rate, training=True, site=self._site)
