@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dropkit.infer import Prediction, predict
     from dropkit.random import step
     from dropkit.study import StudyResult
-    from dropkit.surgery import Applied, Audit, Plan, Rule, accelerate, audit, plan
+    from dropkit.surgery import Applied, Audit, Plan, Rule, accelerate, audit, plan, set_rate
 
 __version__ = "0.1.0"
 
@@ -32,6 +32,7 @@ _HOMES = {
     "plan": "dropkit.surgery",
     "predict": "dropkit.infer",
     "run_study": "dropkit._run_study",
+    "set_rate": "dropkit.surgery",
     "step": "dropkit.random",
     "variant": "dropkit._catalogue",
 }
@@ -56,6 +57,7 @@ __all__ = [
     "predict",
     "random",
     "run_study",
+    "set_rate",
     "stats",
     "step",
     "surgery",

@@ -8,6 +8,7 @@ from dropkit.surgery.auditing import Audit, AuditSite, AuditWarning, audit
 from dropkit.surgery.planning import plan
 from dropkit.surgery.plans import Plan, Site
 from dropkit.surgery.rules import Rule
+from dropkit.surgery.setting import RatesSet, set_rate
 from dropkit.surgery.taking import Skipped
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "AuditSite",
     "AuditWarning",
     "Plan",
+    "RatesSet",
     "Rule",
     "Site",
     "Skipped",
@@ -25,4 +27,5 @@ __all__ = [
     "attached",
     "audit",
     "plan",
+    "set_rate",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,7 @@ from dropkit.surgery.existing import BY_HAND, CALLS
 from dropkit.surgery.plans import Place, Plan
 
 if TYPE_CHECKING:
+    from dropkit.surgery.setting import Setting
     from dropkit.surgery.taking import Taking
 
 Key = tuple[str, int, Place]
@@ -44,6 +45,7 @@ class CallForward:
         self.original: Callable[..., Any] | None = module.__dict__.get("forward")
         self.parts: list[tuple[Plan, dict[Key, Drop]]] = []
         self.taking: Taking | None = None
+        self.settings: list[Setting] = []
         self._drops: dict[Key, Drop] = {}
         self._in_eval = False
 
@@ -65,7 +67,7 @@ class CallForward:
 
     def leave_if_idle(self) -> None:
         """Give the module its own forward back unless something still needs this one."""
-        if self.parts or self.taking is not None:
+        if self.parts or self.taking is not None or self.settings:
             return
         del self.module.__dict__["forward"]
         if self.original is not None:
@@ -107,14 +109,15 @@ class CallForward:
             if not training and taking is not None and taking.has_fast_path and mode.is_top():
                 with Paused(mode):
                     return self._run(args, kwargs)
-            mode.frames.append(Frame(self.module, drops, taking))
+            mode.frames.append(Frame(self.module, drops, taking, self.settings))
             try:
                 return self._run(args, kwargs)
             finally:
                 mode.frames.pop()
-        if not drops and (taking is None or not (taking.in_training if training else taking.in_eval)):
+        watched = taking is not None and (taking.in_training if training else taking.in_eval)
+        if not (drops or watched or self.settings):
             return self._run(args, kwargs)
-        with CallMode(Frame(self.module, drops, taking)):
+        with CallMode(Frame(self.module, drops, taking, self.settings)):
             return self._run(args, kwargs)
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -130,12 +133,20 @@ class Frame:
         module: The module.
         drops: What plans have put at its calls.
         taking: What makes its dropout run on dropkit, or None.
+        settings: Rates that were set for its calls.
     """
 
-    def __init__(self, module: nn.Module, drops: dict[Key, Drop], taking: Taking | None) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        drops: dict[Key, Drop],
+        taking: Taking | None,
+        settings: Sequence[Setting] = (),
+    ) -> None:
         self._module = module
         self._drops = drops
         self._taking = taking
+        self._settings = settings
         self._counts: dict[str, int] = {}
         self._region = _checkpointed()
 
@@ -150,6 +161,13 @@ class Frame:
         """Call ``func``, known as ``name``, with what its site asks for."""
         index = self._counts.get(name, 0)
         self._counts[name] = index + 1
+        if self._settings and (existing := CALLS.get(func)) is not None:
+            values = existing.bind(args, kwargs)
+            for setting in self._settings:
+                values = setting.apply(existing, index, values, self._module.training)
+            if self._taking is None:
+                return existing.call(func, values)
+            args, kwargs = (), dict(values)
         if self._taking is not None and func not in FUNCTION_NAMES:
             inside = _checkpointed() is not self._region
             return self._taking.call(mode, index, func, args, kwargs, inside)

@@ -80,15 +80,21 @@ def _watched(tree: Tree, example: Any, *, training: bool) -> tuple[Watch, Any]:
     return watch, output
 
 
-def _static(tree: Tree) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the modules that drop by their class."""
+def rated_modules(tree: Tree) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the modules that keep a rate, by name."""
     for name, module in tree.modules.items():
         if (
-            isinstance(module, TORCH_DROPOUT)
-            or (isinstance(module, RECURRENT) and module.dropout > 0 and module.num_layers > 1)
-            or (isinstance(module, nn.MultiheadAttention) and module.dropout > 0)
+            isinstance(module, (*TORCH_DROPOUT, nn.MultiheadAttention))
+            or (isinstance(module, RECURRENT) and module.num_layers > 1)
             or rate_attribute(module) is not None
         ):
+            yield name, module
+
+
+def _static(tree: Tree) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the modules that drop by their class; attention and recurrent ones drop where their rate is not 0."""
+    for name, module in rated_modules(tree):
+        if not isinstance(module, (*RECURRENT, nn.MultiheadAttention)) or module.dropout > 0:
             yield name, module
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "CALLS",
     "FUNCTIONAL",
     "MODULES",
+    "PLAIN",
     "WRITERS",
     "Existing",
     "Plain",

@@ -52,6 +52,10 @@ class ScaledDotProduct:
             return f"its mask is a {type(mask).__name__}"
         return cannot_take(values["query"], values["key"], values["value"])
 
+    def call(self, func: Callable[..., Any], values: Arguments) -> Any:
+        """Call ``func``, the original, with these arguments."""
+        return func(**values)
+
     def run(self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str) -> Tensor:
         """Run the call on dropkit."""
         with torch._C.DisableTorchFunction():
@@ -93,6 +97,10 @@ class MultiHead:
     def refusal(self, values: Arguments) -> str | None:
         """Say why dropkit cannot run this call, or return None."""
         return cannot_take(values["query"], values["key"], values["value"])
+
+    def call(self, func: Callable[..., Any], values: Arguments) -> Any:
+        """Call ``func``, the original, with these arguments."""
+        return func(**values)
 
     def run(self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str) -> Any:
         """Run the call on dropkit."""

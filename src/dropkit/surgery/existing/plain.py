@@ -31,6 +31,7 @@ class Plain:
             flag, and whether to write in place, which does not count where it is no parameter.
         ranks: Ranks of the input which need no remark; others have the original's checks and warnings.
         least: Rank below which the original raises.
+        takes_inplace: Whether the last of ``defaults`` is a parameter.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Plain:
         *,
         ranks: tuple[int, ...] = (),
         least: int = 0,
+        takes_inplace: bool = True,
     ) -> None:
         self.name = name
         self.variant = variant
@@ -49,6 +51,7 @@ class Plain:
         self._defaults = dict(defaults)
         self._names = tuple(defaults)
         self._flag = self._names[2]
+        self._taken = len(defaults) if takes_inplace else 3
         self._ranks = ranks
         self._least = least
 
@@ -67,6 +70,10 @@ class Plain:
     def refusal(self, values: Arguments) -> str | None:
         """Say why dropkit cannot run this call, or return None."""
         return self.cannot_take(values["input"])
+
+    def call(self, func: Callable[..., Any], values: Arguments) -> Any:
+        """Call ``func``, the original, with these arguments."""
+        return func(*[values[name] for name in self._names[: self._taken]])
 
     def run(self, mode: CallMode | None, func: Callable[..., Any], values: Arguments, site: str) -> Tensor:
         """Run the call on dropkit."""
@@ -141,7 +148,9 @@ _PRIMITIVES = (
 PLAIN: dict[Any, Existing] = {
     **FUNCTIONAL,
     **{
-        getattr(torch, f"{name}{end}"): Plain(name, variant, noise, _primitive(end == "_"), least=least)
+        getattr(torch, f"{name}{end}"): Plain(
+            name, variant, noise, _primitive(end == "_"), least=least, takes_inplace=False
+        )
         for name, variant, noise, least in _PRIMITIVES
         for end in ("", "_")
     },

@@ -43,6 +43,9 @@ class Existing(Protocol):
     def refusal(self, values: Arguments) -> str | None:
         """Say why dropkit cannot run this call, or return None."""
 
+    def call(self, func: Callable[..., Any], values: Arguments) -> Any:
+        """Call ``func``, the original, with these arguments."""
+
     def run(self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str) -> Any:
         """Run the call on dropkit.
 

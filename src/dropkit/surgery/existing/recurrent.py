@@ -54,6 +54,10 @@ class Recurrent:
             return f"on {x.device.type} all layers run in one kernel, which drops between them"
         return cannot_take(x)
 
+    def call(self, func: Callable[..., Any], values: Arguments) -> Any:
+        """Call ``func``, the original, with these arguments."""
+        return func(*values.values())
+
     def run(
         self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str
     ) -> tuple[Tensor, ...]:

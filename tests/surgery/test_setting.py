@@ -1,0 +1,151 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import dropkit as dk
+from dropkit.core import NoMatchError, PlanError, RateError
+from tests.surgery.auditing import models
+
+X = torch.ones(4, 2, 8)
+
+
+class Everything(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop, self.own, self.path = nn.Dropout(0.1), dk.nn.Dropout(0.2), models.DropPath(0.3)
+        self.mha = nn.MultiheadAttention(8, 2, dropout=0.15, batch_first=True)
+        self.lstm = nn.LSTM(8, 8, 2, dropout=0.25, batch_first=True)
+        self.call, self.attend = models.Functional(), models.Attention(0.05)
+
+    def forward(self, x):
+        x = self.path(self.own(self.drop(x)))
+        x = self.lstm(self.mha(x, x, x)[0])[0]
+        return self.attend(self.call(x))
+
+
+def rates(model, *inputs):
+    return {site.id: site.rate for site in dk.audit(model, *inputs).sites}
+
+
+def test_every_rate_and_back():
+    model = Everything()
+    before = rates(model, X)
+    with dk.set_rate(model, 0.6) as applied:
+        assert set(rates(model, X).values()) == {0.6}
+        assert {site.id for site in applied.sites} == set(before)
+    assert rates(model, X) == before
+    assert not any("forward" in vars(m) for m in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("at", "changed"),
+    [
+        ("drop", {"drop"}),
+        ("call:*", {"call:dropout#0", "call:dropout#1", "call:dropout#2"}),
+        ("call:dropout#1", {"call:dropout#1"}),
+        ("attention", {"mha", "attend:scaled_dot_product_attention#0"}),
+        ("recurrent", {"lstm"}),
+        ("DropPath", {"path"}),
+        ("re:(own|path)", {"own", "path"}),
+        (["drop", "lstm"], {"drop", "lstm"}),
+    ],
+)
+def test_addresses(at, changed):
+    model = Everything()
+    before = rates(model, X)
+    with dk.set_rate(model, 0.77, at=at):
+        after = rates(model, X)
+    assert {id for id in before if after[id] != before[id]} == changed
+    assert {after[id] for id in changed} == {0.77}
+
+
+def test_zero_everywhere_means_that_nothing_is_random(seed):
+    model = Everything().train()
+    with dk.set_rate(model, 0.0), torch.no_grad():
+        torch.manual_seed(seed)
+        first = model(X)
+        assert torch.equal(model(X), first)
+
+
+def test_what_drops_is_as_asked(seed):
+    class Net(nn.Module):
+        def forward(self, x):
+            return F.dropout(x, 0.1, self.training)
+
+    ones = torch.ones(200, 200)
+    model = Net()
+    with dk.set_rate(model, 0.7):
+        share = (model(ones) == 0).double().mean().item()
+        assert abs(share - 0.7) < 5.2 * (0.21 / 40_000) ** 0.5
+        assert torch.equal(model.eval()(ones), ones)
+    assert (model.train()(ones) == 0).double().mean().item() < 0.2
+
+
+def test_with_acceleration_in_either_order(seed):
+    for first in ("accelerate", "set"):
+        model = Everything()
+        model.path = nn.Identity()  # which draws from no stream
+        if first == "accelerate":
+            applied = [dk.accelerate(model), dk.set_rate(model, 0.4)]
+        else:
+            applied = [dk.set_rate(model, 0.4), dk.accelerate(model)]
+        with dk.random.stream(seed), torch.no_grad():
+            one = model(X)
+        with dk.random.stream(seed), torch.no_grad():
+            assert torch.equal(model(X), one)
+        applied[0].revert()
+        applied[1].revert()
+        assert not any("forward" in vars(m) for m in model.modules())
+
+
+def test_copies_keep_the_rate():
+    model = Everything()
+    applied = dk.set_rate(model, 0.6)
+    twin = copy.deepcopy(model)
+    applied.revert()
+    assert set(rates(twin, X).values()) == {0.6}
+
+
+def test_nested_settings_and_changes_in_between():
+    model = Everything()
+    outer = dk.set_rate(model, 0.6, at="drop")
+    inner = dk.set_rate(model, 0.7, at="drop")
+    with pytest.raises(PlanError, match=r"p of 'drop' was set to 0\.7 after this rate"):
+        outer.revert()
+    inner.revert()
+    outer.revert()
+    outer.revert()
+    assert model.drop.p == 0.1
+
+
+@pytest.mark.parametrize("at", ["nothing", "drop2", "re:x.*", []])
+def test_an_address_that_matches_nothing_is_named(at):
+    model = Everything()
+    with pytest.raises(NoMatchError, match="matches no rate of the model"):
+        dk.set_rate(model, 0.5, at=at, example_inputs=X)
+    assert not any("forward" in vars(m) for m in model.modules())
+    with pytest.raises(NoMatchError, match="matches no rate"):
+        dk.set_rate(nn.Linear(2, 2), 0.5)
+
+
+@given(rate=st.sampled_from([-0.1, 1.5, float("nan"), True, "x"]))
+def test_bad_rates_change_nothing(rate):
+    model = nn.Sequential(nn.Dropout(0.1))
+    with pytest.raises(RateError, match="rate must be"):
+        dk.set_rate(model, rate)
+    assert model[0].p == 0.1
+
+
+def test_compiled_models_notice(seed):
+    torch.compiler.reset()
+    model = nn.Sequential(nn.Dropout(0.5))
+    compiled = torch.compile(model, backend="aot_eager")
+    compiled(X)
+    with dk.set_rate(compiled, 0.0):
+        assert torch.equal(compiled(X), X)
+    assert not torch.equal(compiled(torch.ones(100, 100)), torch.ones(100, 100))
