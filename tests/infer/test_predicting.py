@@ -116,7 +116,7 @@ VMAPPED = pytest.mark.parametrize(
 
 @pytest.fixture
 def x(rng):
-    return torch.randn(7, 6, generator=rng)
+    return torch.randn(7, 6, generator=rng, dtype=torch.float64)  # so that rounding hides nothing
 
 
 def predicted(model, x, seed, **options):
@@ -125,37 +125,37 @@ def predicted(model, x, seed, **options):
 
 @ALL
 def test_a_member_is_one_network_whatever_the_batch_order_and_chunks(make, x, seed):
-    model = make().eval()
+    model = make().double().eval()
     whole = predicted(model, x, seed)
     assert (whole.variance > 0).any()
     order = torch.arange(7).flip(0)
     for other, rows in ((x[:3], slice(3)), (x[order], order)):
         torch.testing.assert_close(
-            predicted(model, other, seed).members, whole.members[:, rows], rtol=1e-5, atol=1e-6
+            predicted(model, other, seed).members, whole.members[:, rows], rtol=1e-9, atol=1e-12
         )
     torch.testing.assert_close(
-        predicted(model, x, seed, mode="loop").members, whole.members, rtol=1e-5, atol=1e-6
+        predicted(model, x, seed, mode="loop").members, whole.members, rtol=1e-9, atol=1e-12
     )
     again = predicted(model, x, seed, mode="loop", members=4)
-    torch.testing.assert_close(again.members, whole.members[:4], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(again.members, whole.members[:4], rtol=1e-9, atol=1e-12)
     assert not torch.equal(predicted(model, x, seed + 1, mode="loop").members, whole.members)
 
 
 @VMAPPED
 @pytest.mark.parametrize("share", [True, False])
 def test_every_mode_gives_the_same_members(make, share, x, seed):
-    model = make().eval()
+    model = make().double().eval()
     loop = predicted(model, x, seed, mode="loop", share_masks=share)
     assert loop.mode == "loop"
     for mode in ("vmap", "expand"):
         other = predicted(model, x, seed, mode=mode, share_masks=share)
         assert other.mode == mode
-        torch.testing.assert_close(other.members, loop.members, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(other.members, loop.members, rtol=1e-9, atol=1e-12)
 
 
 @ALL
 def test_the_model_is_as_it_was(make, x, seed):
-    model = make()
+    model = make().double()
     model.train(seed % 2 == 0)
     before = copy.deepcopy(model.state_dict()), [m.training for m in model.modules()]
     held = {name: dict(vars(m)) for name, m in model.named_modules()}
@@ -181,12 +181,12 @@ def test_samples_share_masks_or_do_not(seed):
 
 @pytest.mark.parametrize("share", [True, False])
 def test_a_data_loader_is_its_concatenation(share, x, seed):
-    model = modules().eval()
+    model = modules().double().eval()
     whole = predicted(model, x, seed, share_masks=share, task="classification")
     loader = DataLoader(TensorDataset(x, torch.arange(7)), batch_size=3)
     parts = predicted(model, loader, seed, share_masks=share, task="classification")
     for name in ("members", "mean", "variance", "entropy", "mutual_information"):
-        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=1e-9, atol=1e-12)
 
 
 def test_ten_units_agree_with_the_exact_average(seed):
@@ -213,29 +213,29 @@ def test_ten_units_agree_with_the_exact_average(seed):
 
 
 def test_logits_and_probabilities(x, seed):
-    model = modules().eval()
+    model = modules().double().eval()
     logits = predicted(model, x, seed, mode="loop")
     probabilities = predicted(model, x, seed, mode="loop", task="classification")
     torch.testing.assert_close(probabilities.members, logits.members.softmax(-1))
     ready = nn.Sequential(model, nn.Softmax(-1))
     given = predicted(ready, x, seed, mode="loop", task="classification", outputs="probabilities")
-    torch.testing.assert_close(given.mean.sum(-1), torch.ones(7))
+    torch.testing.assert_close(given.mean.sum(-1), torch.ones(7, dtype=torch.float64))
 
 
 def test_it_stops_when_the_error_is_small_enough(x, seed):
-    model = modules().eval()
+    model = modules().double().eval()
     got = dk.predict(model, x, seed=seed, members=100_000, tolerance=0.5, mode="loop")
     assert got.standard_error.max() <= 0.5
     assert 2 <= got.n_members < 100_000
 
 
 def test_members_run_in_chunks_that_fit_the_memory(x, seed):
-    model = modules().eval()
+    model = modules().double().eval()
     with pytest.raises(ConfigError, match=r"one member needs about [\d,]+ bytes, more than memory=10"):
         dk.predict(model, x, seed=seed, memory=10)
     free = predicted(model, x, seed, members=9, mode="vmap")
     tight = predicted(model, x, seed, members=9, mode="vmap", memory=5_000)
-    torch.testing.assert_close(free.members, tight.members, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(free.members, tight.members, rtol=1e-9, atol=1e-12)
 
 
 def test_dicts_and_keywords(x, seed):
@@ -254,7 +254,7 @@ def test_dicts_and_keywords(x, seed):
 
 
 def test_two_threads_and_a_plain_call_do_not_disturb_each_other(x, seed):
-    model = modules().eval()
+    model = modules().double().eval()
     with torch.no_grad():
         plain = model(x)
     alone = {s: predicted(model, x, s, members=20, mode="loop").members for s in (seed, seed + 1)}
@@ -303,10 +303,10 @@ def test_an_exception_leaves_the_model_alone(x, seed):
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (lambda: nn.Linear(6, 3), NoMatchError, "the model is not random"),
+        (lambda: nn.Linear(6, 3).double(), NoMatchError, "the model is not random"),
         (lambda: nn.Sequential(nn.Dropout(0.0)), NoMatchError, r"its sites do not drop: '0' \(rate 0\)"),
         (
-            lambda: nn.Sequential(nn.Linear(6, 3), models.ByHand()),
+            lambda: nn.Sequential(nn.Linear(6, 3).double(), models.ByHand()),
             PlanError,
             r"site '1:rand#0' draws .* by hand",
         ),

@@ -132,14 +132,17 @@ class Moments:
         self.count = 0
         self._task = task
         self._kept: list[Tensor] | None = [] if keep else None
-        self._mean = self._squares = self._entropies = torch.zeros(())
+        self._first = self._mean = self._squares = self._entropies = torch.zeros(())
 
     def add(self, chunk: Tensor) -> None:
         """Take members, shape ``(t, N, *out)``."""
         size = len(chunk)
-        wide = chunk.double() if chunk.dtype != torch.float64 else chunk
-        mean = wide.mean(dim=0)
-        squares = ((wide - mean) ** 2).sum(dim=0)
+        wide = chunk.double()
+        if self.count == 0:
+            self._first = wide[0].clone()
+        shifted = wide - self._first  # exactly 0 where members agree, whatever is rounded later
+        mean = shifted.mean(dim=0)
+        squares = ((shifted - mean) ** 2).sum(dim=0)
         total = self.count + size
         if self.count == 0:
             self._mean, self._squares = mean, squares
@@ -175,7 +178,7 @@ class Moments:
         ddof = self.count - 1
         variance = self._squares / ddof if ddof else torch.full_like(self._squares, torch.nan)
         return Prediction(
-            self._mean.to(dtype),
+            (self._first + self._mean).to(dtype),
             variance.to(dtype),
             self.count,
             mode,
