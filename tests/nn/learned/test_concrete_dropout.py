@@ -48,6 +48,8 @@ def test_the_units_that_count_are_those_with_a_coin(kind, shape, units):
 def test_a_penalty_needs_a_forward_pass_in_training_mode():
     module = dk.nn.ConcreteDropout(0.3)
     module.eval()(torch.ones(2, 3))
+    with torch.no_grad():
+        module.train()(torch.ones(2, 3))
     with pytest.raises(
         PenaltyError, match=r"ConcreteDropout\.penalty\(\) depends on the input; call the module"
     ):

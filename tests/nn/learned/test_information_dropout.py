@@ -75,6 +75,16 @@ def test_copies_leave_the_graph_of_a_forward_pass_behind():
         twin.penalty()
 
 
+def test_a_prediction_leaves_the_penalty_of_training_alone():
+    module = dk.nn.InformationDropout(3)
+    module(torch.ones(4, 3))
+    before = module.penalty()
+    with torch.inference_mode():
+        module(torch.zeros(4, 3))
+    torch.vmap(module, randomness="different")(torch.zeros(2, 4, 3))
+    assert module.penalty() is before
+
+
 def test_it_refuses_what_it_cannot_use():
     with pytest.raises(OptionError, match="activation must be 'relu' or 'softplus', got 'tanh'"):
         dk.nn.InformationDropout(3, activation="tanh")

@@ -104,7 +104,7 @@ class ContextualDropout(Penalised):
             each = divergence.normal(one, deviation, one, 0.5 * self.prior_logit)
             z = draw_normal(coins, x.device, generator=None, site=self.site)
             y = scale_by(x, 1.0 + deviation.view(coins) * z)
-        self._seen = each.sum() / max(len(x), 1)
+        self._remember(each.sum() / max(len(x), 1))
         return y
 
     def penalty(self) -> Tensor:

@@ -61,7 +61,7 @@ class ConcreteDropout(LearnedRate, Penalised):
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to ``x``, of any shape ``(N, *)``."""
         if self.training:
-            self._seen = self._units(x)
+            self._remember(self._units(x))
         y = self._op(x, self.rate, training=self.training, temperature=self.temperature, site=self.site)
         return y if self.layer is None else self.layer(y)
 

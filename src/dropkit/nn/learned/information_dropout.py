@@ -75,7 +75,7 @@ class InformationDropout(Penalised):
             return information_dropout(x, 0.0, training=False)
         check_units("InformationDropout", self.features, x, self.axis)
         alpha = _LEAST + self.max_alpha * torch.sigmoid(self.network(x))
-        self._seen = self._divergence(x, alpha.expand_as(x))
+        self._remember(self._divergence(x, alpha.expand_as(x)))
         return information_dropout(x, alpha, training=True, site=self.site)
 
     def penalty(self) -> Tensor:

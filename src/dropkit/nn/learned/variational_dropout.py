@@ -51,7 +51,7 @@ class VariationalDropout(LearnedRate, Penalised):
         """Apply it to ``x``, shape ``(N, *)``."""
         rates = self.rates()
         if self.training:
-            self._seen = math.prod(x.shape[1:]) // rates.numel()
+            self._remember(math.prod(x.shape[1:]) // rates.numel())
         laid = along("variational_dropout", rates, x, self.axis)
         return variational_dropout(x, laid, training=self.training, site=self.site)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dropkit.core import OptionError, Variant, check_rate, register
+from dropkit.nn.learned.penalised import in_transform
 from dropkit.ops import dropout
 from dropkit.ops.axes import along, check_units
 from dropkit.random.recompute import region
@@ -119,7 +120,7 @@ class HomeostaticDropout(nn.Module):
 def _may_learn() -> bool:
     if torch.compiler.is_compiling():
         return torch.is_grad_enabled()
-    if torch._C._functorch.maybe_current_level() is not None:
+    if in_transform():
         return False
     here = region()
     return not here.recomputing and (
