@@ -82,6 +82,8 @@ ALLOWED = {
     ("stats/bootstrap.py", "numpy.random.default_rng"): "resampling of results",
     ("stats/permutation.py", "numpy.random.default_rng"): "resampling of results",
     ("stats/detection.py", "numpy.random.default_rng"): "resampling of results",
+    ("infer/acquisition.py", "numpy.random.default_rng"): "joint outcomes of examples that may be labelled",
+    ("infer/active.py", "numpy.random.default_rng"): "which examples to have labelled",
     ("zoo/split.py", "numpy.random.Philox"): "the split of a data set",
     ("zoo/split.py", "numpy.random.SeedSequence"): "the split of a data set",
     ("cli/bench/elementwise.py", "torch.nn.functional.dropout"): "what dropkit is measured against",
