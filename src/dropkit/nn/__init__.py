@@ -80,6 +80,7 @@ from dropkit.nn.tokens import (
     HiddenCut,
     PatchDropout,
     TokenDropout,
+    WordDropout,
 )
 from dropkit.nn.units import (
     AdditiveGaussianNoise,
@@ -181,6 +182,7 @@ __all__ = [
     "VariationalWeights",
     "WeightDrop",
     "WeightedChannelDropout",
+    "WordDropout",
     "Zoneout",
     "linear_by_depth",
     "schedule_from_dict",

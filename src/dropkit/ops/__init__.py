@@ -38,6 +38,7 @@ from dropkit.ops.tokens import (
     hidden_cut,
     patch_dropout,
     token_dropout,
+    word_dropout,
 )
 from dropkit.ops.units import (
     DeviationError,
@@ -126,4 +127,5 @@ __all__ = [
     "uniform_dropout",
     "variational_dropout",
     "weighted_channel_dropout",
+    "word_dropout",
 ]

@@ -62,7 +62,7 @@ register(
         year=2016,
         law="each row of the embedding matrix is 0 for the whole batch with probability rate, else x / (1 - rate); "
         "variance x^2 rate / (1 - rate)",
-        at=("weights",),
+        at=("embedding", "weights"),
         default_rate=0.1,
         samples=True,
         example=lambda: (

@@ -7,6 +7,7 @@ from dropkit.nn.tokens.drop_key import DropKey
 from dropkit.nn.tokens.hidden_cut import HiddenCut
 from dropkit.nn.tokens.patch_dropout import PatchDropout
 from dropkit.nn.tokens.token_dropout import TokenDropout
+from dropkit.nn.tokens.word_dropout import WordDropout
 
 __all__ = [
     "AttentionDropout",
@@ -16,4 +17,5 @@ __all__ = [
     "HiddenCut",
     "PatchDropout",
     "TokenDropout",
+    "WordDropout",
 ]

@@ -7,6 +7,7 @@ from dropkit.ops.tokens.drop_key import drop_key
 from dropkit.ops.tokens.hidden_cut import hidden_cut
 from dropkit.ops.tokens.patch_dropout import patch_dropout
 from dropkit.ops.tokens.token_dropout import token_dropout
+from dropkit.ops.tokens.word_dropout import word_dropout
 
 __all__ = [
     "attention_dropout",
@@ -16,4 +17,5 @@ __all__ = [
     "hidden_cut",
     "patch_dropout",
     "token_dropout",
+    "word_dropout",
 ]
