@@ -600,6 +600,32 @@ MUTANTS = [
         "x.unsqueeze(1).expand(-1, 1",
         "nn/ensembles/test_multi_sample_dropout.py",
     ),
+    (
+        "nn/tasks/task.py",
+        "rows[task.to(rows.device, torch.int64)]",
+        "rows[task[:1].to(torch.int64)]",
+        "nn/tasks/test_task.py",
+    ),
+    ("nn/tasks/task_dropout.py", "(score[:-1] + owned)", "score[:-1]", "nn/tasks/test_task_dropout.py"),
+    (
+        "nn/tasks/task_dropout.py",
+        "fresh = ~kept & ~self.visited",
+        "fresh = ~kept",
+        "nn/tasks/test_task_dropout.py",
+    ),
+    (
+        "nn/tasks/stochastic_filter_groups.py",
+        "(weights[:, :1] + weights[:, 1:])",
+        "weights[:, 1:]",
+        "nn/tasks/test_stochastic_filter_groups.py",
+    ),
+    (
+        "nn/tasks/stochastic_filter_groups.py",
+        "-(-uniform.log()).log()",
+        "uniform",
+        "nn/tasks/test_stochastic_filter_groups.py",
+    ),
+    ("ops/tokens/word_dropout.py", "keep | (x == token)", "keep", "ops/tokens/test_word_dropout.py"),
 ]
 
 
