@@ -31,6 +31,7 @@ class Variant:
         default_rate: Probability of dropping used where none is given, or None if it has no rate.
         samples: Whether it may stay active at prediction, to sample from the model.
         example: Returns a module and an input it accepts.
+        acts_in_eval: Whether ``op`` changes its input in eval mode, too.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Variant:
     default_rate: float | None
     samples: bool
     example: Callable[[], tuple[nn.Module, Any]]
+    acts_in_eval: bool = False
 
 
 _VARIANTS: dict[str, Variant] = {}

@@ -23,7 +23,8 @@ class Drop:
     """
 
     def __init__(self, plan: Plan, site: Site) -> None:
-        op = variant(site.variant).op
+        entry = variant(site.variant)
+        op = entry.op
         if op is None:
             raise PlanError(f"site {site.id!r}: variant {site.variant!r} has no op and cannot be attached")
         self.plan = plan
@@ -32,13 +33,13 @@ class Drop:
         self._op = op
         self._options = dict(site.options)
         self.forced = False  # drop in eval mode, too
-        # the one option that acts outside training
-        self._scales_in_eval = self._options.get("scaling") == "test"
+        # a scaling is the one option that acts outside training
+        self._own_in_eval = entry.acts_in_eval or self._options.get("scaling") == "test"
 
     @property
     def acts_in_eval(self) -> bool:
         """Whether it does something in eval mode."""
-        return self.forced or self._scales_in_eval
+        return self.forced or self._own_in_eval
 
     def belongs_to(self, plan: Plan) -> bool:
         """Whether ``plan`` put it there."""

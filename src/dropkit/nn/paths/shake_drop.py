@@ -62,5 +62,6 @@ register(
         default_rate=0.5,
         samples=True,
         example=lambda: (ShakeDrop(0.5), torch.linspace(0.5, 2.0, 128).view(32, 4)),
+        acts_in_eval=True,
     )
 )

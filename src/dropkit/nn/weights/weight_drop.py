@@ -69,31 +69,30 @@ class WeightDrop(RateModule):
         used = [drawn.get(name, weight) for name, weight in zip(layer._flat_weights_names, own, strict=True)]
         twin: nn.Module = object.__new__(type(layer))
         twin.__dict__.update(layer.__dict__)
-        twin.__dict__["_flat_weights"] = _laid_out_like(own, used)
+        twin.__dict__["_flat_weights"] = laid_out_like(own, used) if own[0].is_cuda else used
         twin.__dict__["_flat_weight_refs"] = [None] * len(own)  # no reason to rebuild that list
         return twin
 
 
-def _laid_out_like(own: list[Tensor], used: list[Tensor]) -> list[Tensor]:
-    """Return ``used`` as views of one storage where ``own`` are, which cuDNN wants and else warns about."""
-    first = own[0]
-    size = first.untyped_storage().nbytes() // first.element_size()
-    if first.device.type != "cuda" or any(
-        weight.untyped_storage().data_ptr() != first.untyped_storage().data_ptr()
-        or not weight.is_contiguous()
-        for weight in own
-    ):
-        return used
-    order = sorted(range(len(own)), key=lambda i: own[i].storage_offset())
-    pieces: list[Tensor] = []
-    at = 0
-    for i in order:
-        start = int(own[i].storage_offset())
-        pieces += [first.new_zeros(start - at), used[i].reshape(-1)]
-        at = start + own[i].numel()
-    flat = torch.cat([*pieces, first.new_zeros(size - at)])
+def laid_out_like(own: list[Tensor], used: list[Tensor]) -> list[Tensor]:
+    """Return ``used`` as parts of one storage, as ``own`` are; else as they are.
+
+    cuDNN wants all weights of a layer at certain places of one piece of memory. Where they are not it warns and copies
+    them at every call.
+    """
+    storage = own[0].untyped_storage()
+    flat: list[Tensor] = []
+    end = 0
+    for number in sorted(range(len(own)), key=lambda i: int(own[i].storage_offset())):
+        weight, start = own[number], int(own[number].storage_offset())
+        apart = weight.untyped_storage().data_ptr() != storage.data_ptr() or not weight.is_contiguous()
+        if apart or start < end:
+            return used
+        flat += [weight.new_zeros(start - end), used[number].reshape(-1)]
+        end = start + weight.numel()
+    total = torch.cat([*flat, own[0].new_zeros(storage.nbytes() // own[0].element_size() - end)])
     return [
-        flat[weight.storage_offset() : weight.storage_offset() + weight.numel()].view(weight.shape)
+        total[weight.storage_offset() : weight.storage_offset() + weight.numel()].view(weight.shape)
         for weight in own
     ]
 
