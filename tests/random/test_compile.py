@@ -8,6 +8,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils.checkpoint import checkpoint
 
 from dropkit import ops
+from dropkit.core import StreamError
 from dropkit.ops import kernels
 from dropkit.random import stream
 
@@ -132,6 +133,26 @@ def test_checkpointing_gives_the_masks_of_eager_code_or_is_refused(outside, full
     else:
         assert torch.equal(gradient(checked), plain)
         assert torch.equal(gradient(checked), plain)
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace")
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("before", ["gradients", "no gradients", "both"])
+def test_code_compiled_before_has_the_masks_of_its_forward_in_a_region_or_raises(reentrant, before, seed):
+    fast = torch.compile(lambda x: two_sites(x.sin()).sin(), backend="aot_eager")
+    x = torch.ones(1000, requires_grad=True)
+    with stream(seed):
+        if before != "no gradients":
+            fast(x)
+        if before != "gradients":
+            with torch.no_grad():
+                fast(x)
+        y = checkpoint(fast, x, use_reentrant=reentrant)
+        try:
+            y.sum().backward()
+        except StreamError:
+            return
+    assert torch.equal(x.grad != 0, y != 0)
 
 
 def test_gradients_equal_eager(seed, rng):
