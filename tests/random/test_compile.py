@@ -136,6 +136,7 @@ def test_checkpointing_gives_the_masks_of_eager_code_or_is_refused(outside, full
 
 
 @pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 @pytest.mark.parametrize("reentrant", [False, True])
 @pytest.mark.parametrize("before", ["gradients", "no gradients", "both"])
 def test_code_compiled_before_has_the_masks_of_its_forward_in_a_region_or_raises(reentrant, before, seed):
