@@ -626,6 +626,42 @@ MUTANTS = [
         "nn/tasks/test_stochastic_filter_groups.py",
     ),
     ("ops/tokens/word_dropout.py", "keep | (x == token)", "keep", "ops/tokens/test_word_dropout.py"),
+    ("ops/probabilities.py", "torch.where(nothing, 0.0, scores)", "scores", "ops/test_attention.py"),
+    (
+        "ops/probabilities.py",
+        "dtype=torch.bool, device=q.device).tril()",
+        "dtype=torch.bool)",
+        "ops/test_attention.py",
+    ),
+    ("ops/attention.py", "skip_key(site, generator)", "pass", "ops/test_attention.py"),
+    ("ops/attention.py", "lead, heads, coins, key", "lead, lead[-1], coins, key", "ops/test_attention.py"),
+    ("ops/attention.py", "q, k, v, mask = _autocast", "_ = _autocast", "ops/test_attention.py"),
+    ("ops/kernels/attention.py", "numbers.expand(lead[0], 5)", "numbers", "ops/test_kernels_attention.py"),
+    (
+        "ops/kernels/attention.py",
+        "slope.mT @ wide_q * rule.scale",
+        "slope.mT @ wide_q",
+        "ops/test_kernels_attention.py",
+    ),
+    ("ops/kernels/attention.py", "_centred(scores, p), key", "scores, key", "ops/test_kernels_attention.py"),
+    (
+        "ops/kernels/attention.py",
+        "if _is_watched((gradient",
+        "if False and _is_watched((gradient",
+        "ops/test_kernels_attention.py",
+    ),
+    (
+        "ops/kernels/attention_operators.py",
+        "scores.sum_to_size(mask.shape)",
+        "scores[:1]",
+        "ops/test_kernels_attention.py",
+    ),
+    (
+        "ops/kernels/attention_operators.py",
+        "first(key, in_dims[4])",
+        "first(key, None)",
+        "ops/test_kernels_attention.py",
+    ),
 ]
 
 

@@ -91,16 +91,19 @@ def test_masks(mask, rate, rng, seed):
     near(got, expected(q, k, v, rate, seed, mask=m))
 
 
-def test_a_causal_mask_and_the_same_as_a_tensor(rng, seed):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_causal_mask_and_the_same_as_a_tensor(dtype, rng, seed):
     for length in (5, 9):
-        q, k, v = made(rng, (2, 3, length, 8), (2, 3, 7, 8), (2, 3, 7, 8))
+        q, k, v = made(rng, (2, 3, length, 8), (2, 3, 7, 8), (2, 3, 7, 8), dtype=dtype)
         got = attend(q, k, v, 0.3, seed, is_causal=True)
         near(got, expected(q, k, v, 0.3, seed, mask=torch.ones(length, 7, dtype=torch.bool).tril()))
 
 
-def test_query_heads_may_share_keys(rng, seed):
-    q, k, v = made(rng, (2, 6, 5, 8), (2, 2, 7, 8), (2, 3, 7, 8))
-    wide = (k.repeat_interleave(3, 1), v.repeat_interleave(2, 1))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("heads", [2, 3])
+def test_query_heads_may_share_keys(heads, dtype, rng, seed):
+    q, k, v = made(rng, (2, 6, 5, 8), (2, 2, 7, 8), (2, heads, 7, 8), dtype=dtype)
+    wide = (k.repeat_interleave(3, 1), v.repeat_interleave(6 // heads, 1))
     near(attend(q, k, v, 0.3, seed, enable_gqa=True), expected(q, *wide, 0.3, seed))
 
 
@@ -174,9 +177,12 @@ def test_derivatives_of_a_mask_that_is_added(rng, seed):
     assert gradcheck(lambda m: attend(q, k, v, 0.3, seed, mask=m), (bias,))
 
 
-def test_rows_of_nothing_have_no_gradient(rng, seed):
-    inputs = tuple(x.requires_grad_() for x in made(rng, (2, 5, 8), (2, 7, 8), (2, 7, 6)))
-    y = attend(*inputs, 0.3, seed, mask=torch.arange(5)[:, None].expand(5, 7) > 1)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("added", [False, True])
+def test_rows_of_nothing_have_no_gradient(added, dtype, rng, seed):
+    inputs = tuple(x.requires_grad_() for x in made(rng, (2, 5, 8), (2, 7, 8), (2, 7, 6), dtype=dtype))
+    mask = torch.arange(5)[:, None].expand(5, 7) > 1
+    y = attend(*inputs, 0.3, seed, mask=torch.zeros(5, 7).masked_fill(~mask, NEGATIVE) if added else mask)
     gradients = torch.autograd.grad(y.sum(), inputs)
     assert all(g.isfinite().all() for g in gradients)
     assert not gradients[0][:, :2].any()
