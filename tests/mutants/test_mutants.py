@@ -63,7 +63,7 @@ MUTANTS = [
     (
         "ops/reference.py",
         "x.double() + deviation * normal",
-        "x + deviation * normal",
+        "x.double() + normal",
         "ops/test_kernels_noise.py",
     ),
     (

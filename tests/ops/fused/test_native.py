@@ -46,6 +46,7 @@ def assert_same(case, got, expected):
 LAYOUTS = {
     "contiguous": lambda x: x,
     "transposed": lambda x: x.transpose(0, 1).contiguous().transpose(0, 1) if x.ndim > 1 else x,
+    "reversed": lambda x: x.permute(*range(x.ndim)[::-1]).contiguous().permute(*range(x.ndim)[::-1]),
     "sliced": lambda x: torch.stack((x, x), -1)[..., 0],
     "expanded": lambda x: x[:1].expand(x.shape) if x.ndim > 1 else x,
 }
@@ -128,6 +129,26 @@ def test_the_number_of_threads_changes_nothing(case, seed):
         torch.set_num_threads(before)
     for result in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(result[:2], results[0][:2], strict=True))
+
+
+@every
+@pytest.mark.parametrize("shape", [(2, 3, 9, 9), (3, 70, 5, 13)])
+def test_channels_last_with_gradients(case, shape, seed):
+    operands = [
+        o.contiguous(memory_format=torch.channels_last) if o.ndim == 4 else o
+        for o in case.operands(shape, torch.float32, seed)
+    ]
+    results = []
+    for name in (*KERNELS, "reference"):
+        kernels.use(name)
+        leaves = [o.detach().requires_grad_() for o in operands]
+        with stream(seed):
+            y = case.call(leaves, 0.4, training=True, site="a")
+        weights = torch.ones_like(y, memory_format=torch.channels_last)
+        results.append((y.detach(), torch.autograd.grad(y, leaves[0], weights)[0]))
+    for result in results[:-1]:
+        assert_same(case, result[0], results[-1][0])
+        assert_same(case, result[1], results[-1][1])
 
 
 def under(case, seed):

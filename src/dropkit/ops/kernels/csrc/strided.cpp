@@ -5,6 +5,7 @@
 #include <memory>
 #include <numeric>
 
+#include "bits.h"
 #include "copy.h"
 #include "drive.h"
 #include "parallel.h"
@@ -88,27 +89,13 @@ std::vector<Axis> plan(const std::vector<int64_t>& sizes, const std::vector<View
   return merged;
 }
 
-// Copies `count` bits, `stride` apart, to consecutive places.
-void gather_bits(const uint64_t* words, int64_t position, int64_t stride, int64_t count, uint64_t* out) {
-  if (stride == 0) {
-    const bool kept = (words[position / 64] >> (position % 64)) & 1;
-    std::memset(out, kept ? 0xFF : 0, static_cast<size_t>((count + 63) / 64) * 8);
-    return;
-  }
-  if (stride == 1) {
-    const int64_t word = position / 64, by = position % 64, last = (position + count - 1) / 64;
-    for (int64_t i = 0; i < (count + 63) / 64; ++i) {
-      const uint64_t next = word + i + 1 <= last ? words[word + i + 1] : 0;
-      out[i] = by == 0 ? words[word + i] : (words[word + i] >> by) | (next << (64 - by));
-    }
-    return;
-  }
-  for (int64_t i = 0; i < count; i += 64) {
-    uint64_t packed = 0;
-    for (int64_t j = 0; j < std::min<int64_t>(64, count - i); ++j, position += stride)
-      packed |= ((words[position / 64] >> (position % 64)) & 1) << j;
-    out[i / 64] = packed;
-  }
+// The axis along which the bits lie one after another, where they are far apart along the innermost one: lines of it
+// are looked up together, as a transposed tile. The number of axes if there is none.
+size_t crossing(const std::vector<Axis>& axes) {
+  if (axes.back().mask_stride > 1)
+    for (size_t axis = 0; axis + 1 < axes.size(); ++axis)
+      if (axes[axis].mask_stride == 1 && axes[axis].size > 1) return axis;
+  return axes.size();
 }
 
 } // namespace
@@ -122,35 +109,58 @@ void run_strided(const Call& call, const MaskSource& mask, const std::vector<int
   const Axis inner = axes.back();
   const size_t used = operands.size();
   const int64_t item = ITEM_SIZE[call.dtype];
-  const int64_t pieces = (inner.size + CHUNK - 1) / CHUNK; // of one run
-  const int64_t grain = std::max<int64_t>(1, GRAIN / std::min(inner.size, CHUNK));
+  const size_t across = call.form == RELU_GRAD ? axes.size() : crossing(axes); // that form has no bits
+  const bool crossed = across < axes.size();
+  const int64_t longest = crossed ? TILE_COLUMNS : CHUNK, pieces = (inner.size + longest - 1) / longest; // of a run
+  const auto steps = [&](size_t axis) {
+    return axis == across ? (axes[axis].size + TILE_LINES - 1) / TILE_LINES : axes[axis].size;
+  };
+  int64_t units = pieces;
+  for (size_t axis = 0; axis + 1 < axes.size(); ++axis) units *= steps(axis);
+  bool joined = crossed && pieces == 1; // the lines of a tile lie one after another
+  for (size_t j = 0; joined && j <= used; ++j) joined = inner.stride[j] == 1 && axes[across].stride[j] == inner.size;
   const auto apply = kernels().apply[call.form][call.dtype];
-  in_parallel(total / inner.size * pieces, grain, [&](int64_t begin, int64_t end) {
-    uint64_t packed[CHUNK / 64];
+  in_parallel(units, std::max<int64_t>(1, GRAIN / std::max<int64_t>(1, total / units)), [&](int64_t begin, int64_t end) {
+    uint64_t packed[TILE_LINES * TILE_COLUMNS / 64 + 1], row[TILE_LINES * TILE_COLUMNS / 64 + 1];
     alignas(64) char gathered[4][CHUNK * 8];
     for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t from = unit % pieces * CHUNK, count = std::min(CHUNK, inner.size - from);
-      int64_t offset[4], position = from * inner.mask_stride, rest = unit / pieces;
+      const int64_t from = unit % pieces * longest, count = std::min(longest, inner.size - from);
+      int64_t offset[4], position = from * inner.mask_stride, rest = unit / pieces, lines = 1;
       for (size_t j = 0; j <= used; ++j) offset[j] = from * inner.stride[j];
-      for (size_t axis = axes.size() - 1; axis-- > 0; rest /= axes[axis].size) {
-        const int64_t index = rest % axes[axis].size;
+      for (size_t axis = axes.size() - 1; axis-- > 0; rest /= steps(axis)) {
+        int64_t index = rest % steps(axis);
+        if (axis == across) index *= TILE_LINES, lines = std::min(TILE_LINES, axes[axis].size - index);
         for (size_t j = 0; j <= used; ++j) offset[j] += index * axes[axis].stride[j];
         position += index * axes[axis].mask_stride;
       }
-      if (call.form != RELU_GRAD) gather_bits(bits.words.get(), position, inner.mask_stride, count, packed);
+      const int64_t line_words = (count + 63) / 64;
+      if (crossed) transpose_bits(bits.words.get(), position, inner.mask_stride, lines, count, packed);
+      else if (call.form != RELU_GRAD) gather_bits(bits.words.get(), position, inner.mask_stride, count, packed);
       Run run{};
-      for (size_t j = 0; j < used; ++j) {
-        const char* data = operands[j].data + offset[j] * item;
-        if (inner.stride[j] != 1) copy_items(item, data, inner.stride[j], gathered[j], 1, count);
-        run.operand[j] = inner.stride[j] == 1 ? data : gathered[j];
-      }
-      char* target = out.data + offset[used] * item;
-      run.out = inner.stride[used] == 1 ? target : gathered[used];
-      run.count = count;
-      run.bits = packed;
       run.constants = call.constants;
-      apply(run);
-      if (inner.stride[used] != 1) copy_items(item, gathered[used], 1, target, inner.stride[used], count);
+      if (joined) {
+        join_lines(packed, lines, count, row);
+        for (size_t j = 0; j < used; ++j) run.operand[j] = operands[j].data + offset[j] * item;
+        run.out = out.data + offset[used] * item;
+        run.count = lines * count;
+        run.bits = row;
+        apply(run);
+        continue;
+      }
+      for (int64_t line = 0; line < lines; ++line) {
+        const auto at = [&](size_t j) { return (offset[j] + (crossed ? line * axes[across].stride[j] : 0)) * item; };
+        for (size_t j = 0; j < used; ++j) {
+          const char* data = operands[j].data + at(j);
+          if (inner.stride[j] != 1) copy_items(item, data, inner.stride[j], gathered[j], 1, count);
+          run.operand[j] = inner.stride[j] == 1 ? data : gathered[j];
+        }
+        char* target = out.data + at(used);
+        run.out = inner.stride[used] == 1 ? target : gathered[used];
+        run.count = count;
+        run.bits = packed + line * line_words;
+        apply(run);
+        if (inner.stride[used] != 1) copy_items(item, gathered[used], 1, target, inner.stride[used], count);
+      }
     }
   });
 }
