@@ -85,7 +85,9 @@ def test_outputs_and_gradients_are_those_of_the_reference(name, data):
     batch, heads, shared = (data.draw(st.integers(1, n)) for n in (3, 3, 2))
     dtype = data.draw(st.sampled_from(list(TOLERANCE)))
     queries, keys = (data.draw(st.integers(1, 80) | st.sampled_from([64, 65, 256, 300])) for _ in "qk")
-    if dtype != torch.float32:  # a gradient that should vanish, as of one key, is as large as the output's rounding
+    if (
+        dtype != torch.float32
+    ):  # a gradient that should vanish, as of one key, is as large as the output's rounding
         queries, keys = queries + 16, keys + 16
     features, values = (data.draw(st.integers(1, 40) | st.sampled_from([16, 32, 64])) for _ in "qv")
     rate = data.draw(st.floats(0.01, 0.99))
