@@ -255,10 +255,10 @@ def test_a_hundred_compiled_steps_are_one_compilation_and_give_the_eager_masks(s
 
 
 RATED = {
-    "dropout": (dk.nn.Dropout, (8, 6)),
-    "spatial dropout": (dk.nn.SpatialDropout2d, (4, 3, 5, 5)),
-    "drop path": (dk.nn.DropPath, (8, 6)),
-    "alpha dropout": (dk.nn.AlphaDropout, (8, 6)),
+    "dropout": (dk.nn.Dropout, (80, 6)),
+    "spatial dropout": (dk.nn.SpatialDropout2d, (20, 20, 3, 3)),
+    "drop path": (dk.nn.DropPath, (400, 3)),
+    "alpha dropout": (dk.nn.AlphaDropout, (80, 6)),
     "gaussian dropout": (dk.nn.GaussianDropout, (8, 6)),
 }
 

@@ -171,7 +171,8 @@ def acts_on_a_tensor(entry: Variant) -> bool:
     first, *rest = inspect.signature(entry.op).parameters.values()
     needed = {p.name for p in rest if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
     alone = first.annotation in ("Tensor", Tensor)  # and not a list of branches
-    return first.name == "x" and alone and needed == {"rate", "training"}
+    wraps = entry.module is not None and next(iter(inspect.signature(entry.module).parameters)) != "rate"
+    return first.name == "x" and alone and needed == {"rate", "training"} and not wraps
 
 
 def option_names(entry: Variant) -> list[str]:
