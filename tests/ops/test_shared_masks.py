@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import dropkit as dk
 from dropkit.core import StreamError
 from dropkit.ops.draws import draw_keep, draw_normal, draw_uniform
 from dropkit.ops.drop import drop
@@ -91,3 +92,21 @@ def test_samples_that_share_numbers_may_have_rates_of_their_own(seed):
     for row, rate in zip(keep, rates.flatten().tolist(), strict=True):
         with stream(seed, shared_axis=(0, 1)):
             assert torch.equal(row, draw_keep((1, 500), rate, CPU, generator=None, site="w")[0])
+
+
+NOISE = [
+    lambda x: dk.ops.gaussian_dropout(x, 0.4, training=True, site="w"),
+    lambda x: dk.ops.gaussian_dropout(x, torch.tensor([0.4]), training=True, site="w"),
+    lambda x: dk.ops.additive_gaussian_noise(x, 0.4, training=True, site="w"),
+    lambda x: dk.ops.alpha_dropout(x, 0.4, training=True, site="w"),
+]
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_samples_share_noise_too(noise, seed):
+    with stream(seed, shared_axis=(0, 6)):
+        six = noise(torch.ones(6, 9))
+    assert torch.equal(six, six[:1].expand_as(six))
+    assert not torch.equal(six, torch.ones(6, 9))
+    with stream(seed, shared_axis=(0, 2)):
+        assert torch.equal(noise(torch.ones(2, 9)), six[:2])

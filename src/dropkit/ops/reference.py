@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -87,14 +89,16 @@ def affine(
     return torch.where(keep, wide * s + t, u).to(x.dtype)
 
 
-def multiply_noise(x: Tensor, deviation: float | Tensor, key: Key) -> Tensor:
+def multiply_noise(
+    x: Tensor, deviation: float | Tensor, key: Key, shape: Sequence[int] | None = None
+) -> Tensor:
     """Return ``x * (1 + deviation * z)``, ``z`` standard normal, the factor in fp64 and the product in fp32."""
-    noise = 1.0 + deviation * normal(x.shape, key, x.device)
+    noise = 1.0 + deviation * normal(x.shape if shape is None else shape, key, x.device)
     wide = x if x.dtype == torch.float64 else x.float()
     return (wide * noise.to(wide.dtype)).to(x.dtype)
 
 
-def add_noise(x: Tensor, deviation: float | Tensor, key: Key) -> Tensor:
+def add_noise(x: Tensor, deviation: float | Tensor, key: Key, shape: Sequence[int] | None = None) -> Tensor:
     """Return ``x + deviation * z``, ``z`` standard normal, summed in fp64 and rounded to fp32, then to the dtype."""
-    total = x.double() + deviation * normal(x.shape, key, x.device)
+    total = x.double() + deviation * normal(x.shape if shape is None else shape, key, x.device)
     return (total if x.dtype == torch.float64 else total.float()).to(x.dtype)

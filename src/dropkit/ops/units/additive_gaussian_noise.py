@@ -12,7 +12,7 @@ from torch import Tensor
 from dropkit.core import DtypeError, InputError, ShapeError
 from dropkit.ops.kernels import noise
 from dropkit.ops.reference import add_noise
-from dropkit.random import next_key, skip_key
+from dropkit.random import mask_shape, next_key, skip_key
 
 
 class DeviationError(InputError, ValueError):
@@ -81,10 +81,11 @@ def additive_gaussian_noise(
     elif used == 0.0 or x.numel() == 0:
         skip_key(site, generator)
         return x
+    shape = mask_shape(x.shape, site, generator)
     key = next_key(site, generator, x.device)
-    if isinstance(used, float) and noise.can_take(x):
+    if isinstance(used, float) and shape == x.shape and noise.can_take(x):
         return noise.added(x, used, key)
-    return add_noise(x, used, key)
+    return add_noise(x, used, key, shape)
 
 
 def _fits(shape: Sequence[int], sizes: Sequence[int]) -> bool:

@@ -11,7 +11,7 @@ from dropkit.core import RateError
 from dropkit.ops.kernels import noise
 from dropkit.ops.rate import Rate
 from dropkit.ops.reference import check_input, multiply_noise
-from dropkit.random import next_key, skip_key
+from dropkit.random import mask_shape, next_key, skip_key
 
 
 def gaussian_dropout(
@@ -52,11 +52,12 @@ def gaussian_dropout(
     if (isinstance(used, float) and used == 0.0) or x.numel() == 0:
         skip_key(site, generator)
         return x
+    shape = mask_shape(x.shape, site, generator)
+    key = next_key(site, generator, x.device)
     if isinstance(used, Tensor):
         exact = used.to(x.device, torch.float64)
-        return multiply_noise(x, (exact / (1.0 - exact)).sqrt(), next_key(site, generator, x.device))
+        return multiply_noise(x, (exact / (1.0 - exact)).sqrt(), key, shape)
     deviation = math.sqrt(used / (1.0 - used))
-    key = next_key(site, generator, x.device)
-    if noise.can_take(x):
+    if shape == x.shape and noise.can_take(x):
         return noise.multiplied(x, deviation, key)
-    return multiply_noise(x, deviation, key)
+    return multiply_noise(x, deviation, key, shape)
