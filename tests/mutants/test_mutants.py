@@ -68,8 +68,8 @@ MUTANTS = [
     ),
     (
         "ops/units/additive_gaussian_noise.py",
-        "add_noise(x, used, key)",
-        "add_noise(x, used**2, key)",
+        "add_noise(x, used, key, shape)",
+        "add_noise(x, used**2, key, shape)",
         "ops/units/test_additive_gaussian_noise.py",
     ),
     ("ops/kernels/direct.py", "and not _functionalized()", "", "ops/test_kernels_gradients.py"),
