@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 READY := $(VENV)/.ready
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup demo test test-all lint types format clean
+.PHONY: setup demo test test-all sanitize lint types format clean
 
 setup: $(READY)
 
@@ -39,6 +39,16 @@ test: lint types
 test-all: lint types
 	$(REFERENCE)
 	$(BIN)/pytest -n 2
+
+# The kernels' forms under AddressSanitizer and UBSan (GCC on Linux), in a build of their own.
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+sanitize: setup
+	rm -rf build/sanitize && mkdir -p build/sanitize && cp -r setup.py pyproject.toml README.md LICENSE src build/sanitize
+	cd build/sanitize && CFLAGS="$(SANITIZE) -O1" LDSHARED="c++ -shared $(SANITIZE)" DROPKIT_REQUIRE_KERNELS=1 \
+	    $(abspath $(BIN))/python setup.py -q build_ext --inplace
+	PYTHONPATH=build/sanitize/src OMP_NUM_THREADS=2 ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 \
+	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so) $$(gcc -print-file-name=libstdc++.so)" \
+	    $(BIN)/python tests/ops/sanitize.py
 
 format: setup
 	$(BIN)/ruff check --fix .
