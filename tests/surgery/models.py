@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import dropkit as dk
+
 
 class MLP(nn.Module):
     def __init__(self):
@@ -131,3 +133,46 @@ def assert_same(before, after):
     ):
         assert (name, identity) == (name2, identity2)
         assert torch.equal(value, value2), name
+
+
+class Mixed(nn.Module):
+    """Modules, functions, a child with a function of its own, and one that heeds no training flag."""
+
+    def __init__(self, rate=0.3):
+        super().__init__()
+        self.one = nn.Linear(6, 6)
+        self.drop = nn.Dropout(rate)
+        self.inner = Inner(rate)
+        self.rate = rate
+
+    def forward(self, x):
+        x = F.dropout(self.one(x), self.rate, self.training)
+        x = self.inner(self.drop(x))
+        return F.dropout(torch.tanh(x), self.rate)
+
+
+class Inner(nn.Module):
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x):
+        return torch.dropout(x, self.rate, self.training) + 1
+
+
+class DropPath(nn.Module):
+    """As timm and torchvision write it."""
+
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        return x * x.new_empty(x.shape[0], 1).bernoulli_(1 - self.rate).div_(1 - self.rate)
+
+
+def streamed(function, *args, seed=1, **kwargs):
+    with dk.random.stream(seed):
+        return function(*args, **kwargs)

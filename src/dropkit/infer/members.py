@@ -105,8 +105,8 @@ class Members:
                 started = time.perf_counter()
                 try:
                     outputs = self.chunk(tried, begin, end)
-                except (RuntimeError, ValueError, TypeError, NotImplementedError, InputError):
-                    continue  # the model does not allow it: the loop will say what is wrong, if anything is
+                except (RuntimeError, ValueError, TypeError, InputError):
+                    continue  # not for this model; the loop will raise what is wrong with more than the mode
                 taken = (time.perf_counter() - started) / (end - begin)
                 yield tried, outputs
                 begin = end

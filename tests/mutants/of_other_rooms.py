@@ -1,0 +1,47 @@
+"""Faults in every other room. (file, what stands there, the fault, where a test must fail)."""
+
+MUTANTS = [
+    (
+        "objectives/marginalised_dropout.py",
+        "square() + variance",
+        "square()",
+        "objectives/test_marginalised_dropout.py",
+    ),
+    (
+        "objectives/marginalised_dropout.py",
+        "/ (1.0 - q))",
+        ")",
+        "objectives/test_marginalised_dropout.py",
+    ),
+    ("core/checks.py", "and not isinstance(value, bool)", "", "core/test_checks.py"),
+    ("cli/bench/turns.py", "names[first:] + names[:first]", "names", "cli/bench/test_turns.py"),
+    ("cli/bench/turns.py", "(clock() - begin) / times", "clock() - begin", "cli/bench/test_turns.py"),
+    ("cli/bench/memory.py", "numel() * saved.element_size()", "numel()", "cli/bench/test_rows.py"),
+    (
+        "cli/bench/elementwise.py",
+        "_in_stream(loop(module))",
+        "_in_stream(loop(lambda x: x))",
+        "cli/bench/test_rows.py",
+    ),
+    ("records/folder.py", "if was.data != now.data", "if False", "records/test_folder.py"),
+    ("study/fingerprint.py", "in part.take(some)", "in part.take(some)[:1]", "study/test_fingerprint.py"),
+    ("study/fingerprint.py", "_add_part(digest, part)", "pass", "study/test_fingerprint.py"),
+    ("study/study.py", "fingerprint=facts.fingerprint)", "fingerprint=None)", "study/test_fingerprint.py"),
+    ("stats/wording.py", "factor * value for value", "value for value", "stats/test_wording.py"),
+    ("report/verdict.py", "not is_share(study.metric)", "True", "report/test_verdict.py"),
+    ("surgery/rules.py", "if name not in known:", "if False:", "surgery/test_rules.py"),
+    ("objectives/arm.py", "(second - first)", "(first - second)", "objectives/test_arm.py"),
+    ("objectives/arm.py", "each.sum() / len(difference)", "each.sum()", "objectives/test_arm.py"),
+    ("objectives/r_drop.py", "0.5 * mean", "0.25 * mean", "objectives/test_pairs.py"),
+    ("objectives/fraternal_dropout.py", ".square().mean()", ".square().sum()", "objectives/test_pairs.py"),
+    ("objectives/expectation_linear.py", ".sum().div(len(x))", ".mean()", "objectives/test_pairs.py"),
+    ("objectives/simcse_pairs.py", "a @ b.T", "b @ a.T", "objectives/test_pairs.py"),
+    ("objectives/passes.py", "second = model(x)", "second = outputs", "objectives/test_passes.py"),
+    ("objectives/passes.py", "module.training = training", "pass", "objectives/test_passes.py"),
+    (
+        "objectives/passes.py",
+        "0.5 * (self.loss(second, y) - self.loss(outputs, y))",
+        "self.loss(second, y)",
+        "objectives/test_passes.py",
+    ),
+]

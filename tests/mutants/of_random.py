@@ -1,0 +1,26 @@
+"""Faults in streams and bits. (file, what stands there, the fault, where a test must fail)."""
+
+MUTANTS = [
+    ("random/philox.py", "_ROUNDS = 10", "_ROUNDS = 9", "random/test_philox.py"),
+    ("random/philox.py", "^ c3 ^ k1", "^ c3 ^ k0", "random/test_philox.py"),
+    ("random/layout.py", "round(rate * 2**32)", "int(rate * 2**16) << 16", "random/test_reference.py"),
+    ("random/layout.py", "max(round(rate * 2**32), 1)", "round(rate * 2**32)", "random/test_reference.py"),
+    ("random/reference.py", "number >= threshold", "number > threshold", "random/test_reference.py"),
+    ("random/bits.py", ">= low\n    return keep", ">= 0\n    return keep", "random/test_bits.py"),
+    ("random/bits.py", "sample * size", "sample", "random/test_bits.py"),
+    ("random/bits.py", "r0 * c0, r0 * s0", "r0 * c0, r0 * c0", "random/test_bits.py"),
+    ("random/key.py", "occurrence, member), base", "occurrence, 0), base", "random/test_key.py"),
+    ("random/key.py", "(*split64(step), rank, _STEP)", "(*split64(step), 0, _STEP)", "random/test_key.py"),
+    ("random/stream.py", "self._unnamed = number + 1", "pass", "random/test_stream.py"),
+    ("random/stream.py", "_ACTIVE.innermost = _ACTIVE.outer.pop()", "pass", "random/test_stream.py"),
+    ("random/stream.py", "class _Active(threading.local)", "class _Active", "random/test_stream.py"),
+    ("random/recompute.py", "if task != self._task", "if False", "random/test_recompute.py"),
+    ("random/packed.py", "return Key(key.words, 0)", "return key", "ops/test_shared_masks.py"),
+    ("random/draw.py", "tape.record(site, key)", "pass", "random/test_recompute.py"),
+    ("random/draw.py", "elif here.recomputing and", "elif False and", "random/test_recompute.py"),
+    ("random/elementary.py", "2.222219843214978396e-01", "2.2222e-01", "random/test_elementary.py"),
+    ("random/elementary.py", "r + ((x - square) - rest) / (2.0 * r)", "r", "random/test_elementary.py"),
+    ("random/draw.py", "torch.randint(2**32, (2,)", "torch.randint(2**31, (2,)", "test_randomness.py"),
+    ("random/key.py", "number = whole_number(seed)", "number = seed", "random/test_key.py"),
+    ("random/draw.py", "current.place()", "0, 0", "ops/ensembles/test_rows.py"),
+]
