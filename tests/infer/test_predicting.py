@@ -378,3 +378,38 @@ def test_outputs_that_are_no_tensors_are_refused(x, seed):
         dk.predict(Net(), x, seed=seed)
     with pytest.raises(DataError, match="inputs are on meta and the model is on cpu"):
         dk.predict(modules(), x.to("meta"), seed=seed)
+
+
+def test_no_samples_are_refused(seed):
+    with pytest.raises(DataError, match=r"the inputs hold no sample, got shape \(0, 6\)"):
+        dk.predict(modules(), torch.ones(0, 6), seed=seed)
+
+
+@pytest.mark.parametrize("mode", ["auto", "vmap", "expand", "loop"])
+def test_what_comes_before_the_first_site_is_computed_once(mode, seed):
+    class Counted(nn.Module):
+        rows = 0
+
+        def forward(self, x):
+            Counted.rows += len(x)
+            return x
+
+    model = nn.Sequential(nn.Linear(6, 512), Counted(), nn.Dropout(0.5), nn.Linear(512, 2))
+    dk.predict(model, torch.randn(40, 6), seed=seed, members=20, mode=mode)
+    look = 2  # samples are enough to see where the model is random
+    assert look < Counted.rows <= look + 20 * 40
+    if mode == "vmap":
+        assert Counted.rows < 20 * 40
+
+
+def test_sites_are_looked_for_on_the_whole_batch_where_a_few_samples_will_not_do(seed):
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop, self.mix = nn.Dropout(0.5), nn.Parameter(torch.ones(9, 9))
+
+        def forward(self, x):
+            return self.mix @ self.drop(x)
+
+    got = dk.predict(Whole(), torch.ones(9, 4), seed=seed, members=8)
+    assert (got.variance > 0).all()

@@ -11,13 +11,12 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from dropkit.core import ConfigError, InputError
+from dropkit.infer.pace import Pace
 from dropkit.infer.prediction import Mode
 from dropkit.random import stream
 from dropkit.surgery.sampling import Sampler
 
 Outputs = dict[str, Tensor]
-_FIRST = 4  # members in the first chunk of a mode that is being tried
-_WORTH = 0.8  # of the loop's time a member, below which no third mode is tried
 
 
 class Members:
@@ -86,37 +85,21 @@ class Members:
             outputs = self._finish(self._sampler.model(*args, **kwargs))
         return {name: value.reshape(count, length, *value.shape[1:]) for name, value in outputs.items()}
 
-    def run(self, mode: Mode | None, members: int, largest: int) -> Iterator[tuple[Mode, Outputs]]:
-        """Yield chunks of at most ``largest`` members, in order; mode None: the fastest that works.
+    def run(self, pace: Pace, members: int, largest: int) -> Iterator[tuple[Mode, Outputs]]:
+        """Yield chunks of at most ``largest`` members, in order, as ``pace`` has it.
 
-        The first member runs by itself; then modes are tried on a few members each, all of which count.
+        Where modes and sizes of chunks are tried, all that is computed counts.
         """
         begin = 0
-        if mode is None and members > 1:
-            started = time.perf_counter()
-            yield "loop", self.chunk("loop", 0, 1)
-            loop = time.perf_counter() - started
-            begin, best, mode = 1, loop, "loop"
-            tried: Mode
-            for tried in ("vmap", "expand"):
-                end = min(begin + min(_FIRST, largest), members)
-                if end <= begin:
-                    break
-                started = time.perf_counter()
-                try:
-                    outputs = self.chunk(tried, begin, end)
-                except (RuntimeError, ValueError, TypeError, InputError):
-                    continue  # not for this model; the loop will raise what is wrong with more than the mode
-                taken = (time.perf_counter() - started) / (end - begin)
-                yield tried, outputs
-                begin = end
-                if taken < best:
-                    best, mode = taken, tried
-                if best < _WORTH * loop:
-                    break
-        chosen: Mode = "loop" if mode is None else mode
-        size = 1 if chosen == "loop" else largest
         while begin < members:
-            end = min(begin + size, members)
-            yield chosen, self.chunk(chosen, begin, end)
-            begin = end
+            mode, size = pace.next(largest, members - begin)
+            started = time.perf_counter()
+            try:
+                outputs = self.chunk(mode, begin, begin + size)
+            except (RuntimeError, ValueError, TypeError, InputError):
+                if not pace.refused():
+                    raise
+                continue  # not for this model; the loop will raise what is wrong with more than the mode
+            pace.took(size, time.perf_counter() - started)
+            yield mode, outputs
+            begin += size

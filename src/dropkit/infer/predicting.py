@@ -8,16 +8,20 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader
 
 from dropkit.core import ConfigError, DataError, NoMatchError, PlanError
 from dropkit.infer.members import Members, Outputs
+from dropkit.infer.pace import Pace
 from dropkit.infer.prediction import Mode, Moments, Prediction, Task
 from dropkit.random.key import seed_words
 from dropkit.surgery.sampling import Sampler, sampler
 
 _ALONE = "output"  # name of a tensor that is all that a model returns
 _SHARE_OF_MEMORY = 0.25  # of what is free, by default
+_LOOKED_AT = 2  # samples of the forward pass that finds the sites
+_CHECKED = 64  # members at most between two looks at the error
 
 
 def predict(
@@ -76,12 +80,15 @@ def predict(
         raise ConfigError("tolerance needs all inputs at once; give tensors, not a DataLoader")
     finish = _Finish(task, outputs)
     parts: list[dict[str, Prediction]] = []
-    first, made, chosen = 0, None, None if mode == "auto" else mode
+    first, needed, longest, made, pace = 0, 0, 1, None, None
     for batch in [inputs] if loader is None else _batches(loader):
         length = _length(batch, forward_kwargs, batch_dim)
         _check_device(model, batch)
         with torch.inference_mode():
-            made = made or sampler(model, batch, forward_kwargs)
+            if made is None:
+                made, needed = _look(model, batch, forward_kwargs, batch_dim, length)
+                longest = length
+            pace = pace or Pace(None if mode == "auto" else mode, made.before, can_expand=batch_dim == 0)
             runner = Members(
                 made,
                 batch,
@@ -92,9 +99,10 @@ def predict(
                 first=first,
                 finish=finish,
             )
-            largest = _largest(made, memory, members)
-            parts.append(_gather(runner, made, chosen, members, largest, tolerance, task, keep_members))
-        chosen = next(iter(parts[-1].values())).mode  # what was fastest for one batch is for the next
+            largest = _largest(
+                -(-needed * length // longest), memory, members if tolerance is None else _CHECKED
+            )
+            parts.append(_gather(runner, made, pace, members, largest, tolerance, task, keep_members))
         first += length
     if not parts:
         raise DataError("the DataLoader is empty; there is nothing to predict")
@@ -106,7 +114,7 @@ def predict(
 def _gather(
     runner: Members,
     made: Sampler,
-    mode: Mode | None,
+    pace: Pace,
     members: int,
     largest: int,
     tolerance: float | None,
@@ -116,7 +124,7 @@ def _gather(
     moments: dict[str, Moments] = {}
     dtypes: dict[str, torch.dtype] = {}
     used: Mode = "loop"
-    for way, chunk in runner.run(mode, members, largest):
+    for way, chunk in runner.run(pace, members, largest):
         made.check()
         used = way
         for name, values in chunk.items():
@@ -191,6 +199,8 @@ def _length(batch: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int) -> int
         raise DataError("predict needs a tensor among the inputs, to know how many samples there are")
     if not -x.ndim <= axis < x.ndim:
         raise DataError(f"the inputs have no axis {axis}, got shape {tuple(x.shape)}; set batch_dim")
+    if x.shape[axis] == 0:
+        raise DataError(f"the inputs hold no sample, got shape {tuple(x.shape)}; give at least one")
     return int(x.shape[axis])
 
 
@@ -206,14 +216,33 @@ def _batches(loader: Iterable[Any]) -> Iterable[tuple[Any, ...]]:
         yield (batch[0],) if isinstance(batch, (tuple, list)) else (batch,)
 
 
-def _largest(made: Sampler, memory: int | None, members: int) -> int:
+def _look(
+    model: nn.Module, batch: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int, length: int
+) -> tuple[Sampler, int]:
+    """Return what a forward pass finds, of a few samples if the model allows, and the bytes that a member needs."""
+
+    def few(value: Any) -> Any:
+        batched = isinstance(value, Tensor) and -value.ndim <= axis < value.ndim
+        return value.narrow(axis, 0, _LOOKED_AT) if batched and value.shape[axis] == length else value
+
+    if length <= _LOOKED_AT:
+        made, seen = sampler(model, batch, kwargs), length
+    else:
+        try:
+            made, seen = sampler(model, *tree_map(few, (batch, dict(kwargs)))), _LOOKED_AT
+        except Exception:  # the whole batch tells what is wrong with more than the few samples
+            made, seen = sampler(model, batch, kwargs), length
+    return made, -(-made.memory * length // max(seen, 1))
+
+
+def _largest(needed: int, memory: int | None, members: int) -> int:
     budget = memory
     if budget is None:
         budget = int(_SHARE_OF_MEMORY * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    fit = budget // max(made.memory, 1)
+    fit = budget // max(needed, 1)
     if fit < 1 and memory is not None:
         raise ConfigError(
-            f"one member needs about {made.memory:,} bytes, more than memory={memory:,}; give smaller batches or more"
+            f"one member needs about {needed:,} bytes, more than memory={memory:,}; give smaller batches or more"
         )
     return int(max(1, min(fit, members)))
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from dropkit.core import NoMatchError, PlanError
 from dropkit.nn.module import RateModule
@@ -34,6 +35,7 @@ _SWITCHED = (
     nn.TransformerDecoder,
     nn.TransformerDecoderLayer,
 )
+_STATISTICS = 40  # bytes an element of the outputs: five tensors in double precision
 _LOOKING = threading.Lock()  # random states of the process are put back after a look
 _PATH = re.compile(r"drop_?path|stochastic_?depth", re.IGNORECASE)
 
@@ -44,15 +46,23 @@ class Sampler:
     Attributes:
         model: The copy; parameters are the original's, buffers are its own.
         sites: Ids of the sites that a forward pass in training mode is random at.
-        memory: Bytes of the tensors that were alive at once in that pass, parameters and inputs left out.
+        memory: Bytes that a member needs: tensors that were alive at once in that pass, a copy of the inputs, and what
+            statistics of the outputs take; parameters left out.
+        before: Share of the pass's work that came before the first of the sites, in ``[0, 1]``.
     """
 
     def __init__(
-        self, model: nn.Module, sites: tuple[str, ...], memory: int, acceleration: Acceleration
+        self,
+        model: nn.Module,
+        sites: tuple[str, ...],
+        memory: int,
+        before: float,
+        acceleration: Acceleration,
     ) -> None:
         self.model = model
         self.sites = sites
         self.memory = memory
+        self.before = before
         self._acceleration = acceleration
 
     def check(self) -> None:
@@ -86,11 +96,14 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     with _LOOKING, untouched(tree):
         watch = Watch(tree)
         with watch.watching():
-            tree.root(*args, **kwargs)
+            outputs = tree.root(*args, **kwargs)
     active = {seen.id: seen for seen in watch.seen.values() if seen.active}
     _refuse(tree, watch, active)
     if not active:
         raise _nothing(watch)
+    inputs = [x for x in tree_leaves((args, dict(kwargs))) if isinstance(x, Tensor)]
+    memory = watch.alive.peak + sum(x.numel() * x.element_size() for x in inputs)
+    memory += _STATISTICS * sum(x.numel() for x in tree_leaves(outputs) if isinstance(x, Tensor))
     sites = tuple(dict.fromkeys(place(tree, seen) for seen in active.values()))
     acceleration = Acceleration()
     _switch(tree, active.values())
@@ -106,7 +119,7 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
                 held.taking.in_eval = held.taking.in_training = True
                 held.taking.has_fast_path = False
             held.gather()
-    return Sampler(tree.root, sites, watch.alive.peak, acceleration)
+    return Sampler(tree.root, sites, memory, watch.work.share_before, acceleration)
 
 
 def _copy(root: nn.Module) -> nn.Module:

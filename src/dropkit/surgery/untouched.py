@@ -99,12 +99,8 @@ def _set_state(source: Any, state: Any) -> None:
         source.set_state(state)
 
 
-def host_state(modules: list[nn.Module]) -> tuple[Any, ...]:
-    """Return what changes when Python's or NumPy's randomness is used, the global and the modules' own."""
+def host_state(sources: list[Any]) -> tuple[Any, ...]:
+    """Return what changes when Python's or NumPy's randomness is used: the global ones, and ``sources``."""
     numpy_state: Any = np.random.get_state()
-    own = [
-        repr(_state(source))
-        for source in private_generators(modules)
-        if not isinstance(source, torch.Generator)
-    ]
+    own = [repr(_state(source)) for source in sources if not isinstance(source, torch.Generator)]
     return random.getstate(), numpy_state[1].tobytes(), numpy_state[2], numpy_state[3], *own

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dropkit.surgery.untouched import host_state
+from dropkit.surgery.untouched import host_state, private_generators
 
 # Frames of these draw for somebody else: the line that called them is what a reader looks for.
 _LIBRARIES = (
@@ -26,12 +26,12 @@ _LIBRARIES = (
 def lines_drawing(modules: list[Any], run: Callable[[], Any]) -> list[str]:
     """Run ``run`` line by line; return ``file:line`` of every line after which a host generator had moved."""
     found: dict[str, None] = {}
-    state = host_state(modules)
+    state = host_state(private_generators(modules))
     at: dict[int, str] = {}  # frame -> the line that it is executing
 
     def look(frame: FrameType) -> None:
         nonlocal state
-        now = host_state(modules)
+        now = host_state(private_generators(modules))
         if now != state:
             state = now
             found[at.get(id(frame), f"{frame.f_code.co_filename}:{frame.f_lineno}")] = None

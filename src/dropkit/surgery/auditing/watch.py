@@ -21,9 +21,10 @@ from dropkit.random.stream import Stream
 from dropkit.surgery.auditing.alive import Alive
 from dropkit.surgery.auditing.known import FUNCTIONS, RECURRENT, TORCH_DROPOUT, class_kind, recurrent_call
 from dropkit.surgery.auditing.marks import Marks
+from dropkit.surgery.auditing.work import Work
 from dropkit.surgery.drop import Drop
 from dropkit.surgery.tree import Tree
-from dropkit.surgery.untouched import host_state
+from dropkit.surgery.untouched import host_state, private_generators
 
 _OWN = str(Path(__file__).parents[2])
 _TORCH = str(Path(torch.__file__).parent)
@@ -82,12 +83,14 @@ class Watch(TorchFunctionMode):
         self.shapes: dict[str, tuple[int, ...]] = {}  # of the outputs of modules
         self.marks = Marks()
         self.alive = Alive()
+        self.work = Work()
         self._tree = tree
         self._modules = list(tree.modules.values())
         self._thread = threading.get_ident()
         self._stack: list[_Frame] = []
         self._inside: list[Seen] = []  # known calls that are running
-        self._host = host_state(self._modules)
+        self._sources = private_generators(self._modules)
+        self._host = host_state(self._sources)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -120,6 +123,9 @@ class Watch(TorchFunctionMode):
         name = self._tree.name_of(module)
         if threading.get_ident() != self._thread or not self._stack or self._stack[-1].name != name:
             return
+        for source in private_generators([module]):
+            if all(source is not known for known in self._sources):  # made by this forward
+                self._sources.append(source)
         self._note_host()
         self._stack.pop()
         if args and output is args[0]:
@@ -130,7 +136,7 @@ class Watch(TorchFunctionMode):
             self.elements += output.numel()
 
     def _note_host(self) -> None:
-        state = host_state(self._modules)
+        state = host_state(self._sources)
         if state != self._host:
             self._host = state
             self.host.setdefault(self._stack[-1].name if self._stack else "", "")
@@ -230,6 +236,8 @@ class Watch(TorchFunctionMode):
     def _add(self, call: Seen) -> Seen:
         if not isinstance(self._stack[-1].module if self._stack else None, TORCH_DROPOUT):
             self.elements += _count(call.shape)
+        if call.active:
+            self.work.met_site()
         known = self.seen.setdefault(call.id, call)
         if known is not call:
             known.hits += 1
@@ -245,6 +253,7 @@ class _Dispatches(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         self._watch.alive.note(result)
+        self._watch.work.note(func, args, kwargs or {}, result)
         if torch.Tag.nondeterministic_seeded in func.tags and not _certain(func, args, kwargs or {}):
             shape = tuple(result.shape) if isinstance(result, Tensor) else ()
             self._watch.drawn(func.overloadpacket.__name__.rstrip("_"), shape)

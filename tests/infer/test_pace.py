@@ -1,0 +1,81 @@
+"""How members are paced, on made-up times."""
+
+import pytest
+
+from dropkit.infer.pace import Pace
+
+
+def ran(pace, seconds, members, *, largest=10**9, refusing=()):
+    """Run members that take ``seconds(mode, size)`` a chunk; return the chunks, as ``(mode, size)``."""
+    done, chunks = 0, []
+    while done < members:
+        mode, size = pace.next(largest, members - done)
+        assert 1 <= size <= min(largest, members - done)
+        if mode in refusing:
+            assert pace.refused()
+            continue
+        pace.took(size, seconds(mode, size))
+        chunks.append((mode, size))
+        done += size
+    assert sum(size for _, size in chunks) == members
+    return chunks
+
+
+def alike(mode, size):
+    return float(size)
+
+
+def batching_pays(mode, size):
+    return size if mode == "loop" else 0.5 + 0.1 * size
+
+
+def large_chunks_are_slow(mode, size):
+    return size * (1.0 - 0.01 * size if size < 8 else 3.0)
+
+
+def batching_is_slow(mode, size):
+    return size * (1.0 if mode == "loop" else 3.0)
+
+
+def test_what_comes_before_the_first_site_is_worth_one_chunk_of_all_members():
+    assert ran(Pace(None, 0.99, can_expand=True), alike, 50) == [("vmap", 50)]
+    assert ran(Pace("vmap", 0.99, can_expand=True), alike, 50) == [("vmap", 50)]
+    assert {size for _, size in ran(Pace(None, 0.99, can_expand=True), alike, 50, largest=10)} == {10}
+
+
+def test_chunks_grow_while_that_pays():
+    chunks = ran(Pace(None, 0.0, can_expand=True), batching_pays, 1000)
+    assert chunks[:5] == [("loop", 1), ("loop", 1), ("expand", 2), ("expand", 4), ("expand", 8)]
+    assert max(size for _, size in chunks) > 256
+    first = next(mode for mode, _ in ran(Pace(None, 0.5, can_expand=True), batching_pays, 100)[2:])
+    assert first == "vmap"
+
+
+@pytest.mark.parametrize("mode", [None, "expand", "vmap"])
+@pytest.mark.parametrize("before", [0.0, 0.5])
+def test_chunks_that_are_slow_are_given_up(mode, before):
+    chunks = ran(Pace(mode, before, can_expand=True), large_chunks_are_slow, 1000)
+    assert sum(size >= 8 for _, size in chunks) == 1
+    assert chunks[-2][1] == 4
+
+
+@pytest.mark.parametrize("before", [0.0, 0.5])
+def test_a_mode_that_is_slow_costs_one_small_chunk(before):
+    chunks = ran(Pace(None, before, can_expand=True), batching_is_slow, 50)
+    assert [size for mode, size in chunks if mode != "loop"] == [2]
+
+
+def test_a_mode_that_the_model_refuses_is_passed_over():
+    chunks = ran(Pace(None, 0.99, can_expand=True), batching_pays, 100, refusing=("vmap",))
+    assert {mode for mode, _ in chunks} == {"loop", "expand"}
+    chunks = ran(Pace(None, 0.0, can_expand=True), batching_pays, 100, refusing=("vmap", "expand"))
+    assert chunks == [("loop", 1)] * 100
+    chunks = ran(Pace(None, 0.0, can_expand=False), batching_pays, 100)
+    assert {mode for mode, _ in chunks} == {"loop", "vmap"}
+
+
+@pytest.mark.parametrize("mode", ["loop", "vmap", "expand"])
+def test_a_mode_that_was_asked_for_is_kept(mode):
+    for seconds in (alike, batching_pays, large_chunks_are_slow):
+        assert {used for used, _ in ran(Pace(mode, 0.0, can_expand=True), seconds, 300)} == {mode}
+    assert not Pace("vmap", 0.0, can_expand=True).refused()
