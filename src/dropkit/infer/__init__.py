@@ -3,6 +3,7 @@
 from dropkit.infer.acquisition import bald, batch_bald, entropy, least_confidence
 from dropkit.infer.active import ActiveLearning
 from dropkit.infer.conformal import ConformalIntervals, ConformalSets, conformal_quantile
+from dropkit.infer.fold import fold
 from dropkit.infer.isotonic import IsotonicCalibration
 from dropkit.infer.predicting import predict
 from dropkit.infer.prediction import Prediction
@@ -20,6 +21,7 @@ __all__ = [
     "batch_bald",
     "conformal_quantile",
     "entropy",
+    "fold",
     "least_confidence",
     "predict",
 ]

@@ -1,0 +1,334 @@
+"""Folded models compute what weight-scaled ones do, and what cannot be folded is refused by name."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import dropkit as dk
+from dropkit.core import NoMatchError, PlanError
+from dropkit.surgery import attached
+
+
+def drop(rate=0.4):
+    return dk.nn.Dropout(rate, scaling="test")
+
+
+def scaled(model, at, rate=0.3, **options):
+    rule = dk.Rule(at=at, rate=rate, options={"scaling": "test"}, **options)
+    dk.plan(model, [rule]).apply(model)
+    return model
+
+
+def mlp():
+    return nn.Sequential(
+        drop(0.1), nn.Linear(12, 8), nn.Tanh(), drop(0.7), nn.Dropout(0.5), nn.Identity(), nn.Linear(8, 6), nn.ReLU(),
+        drop(0.2), nn.Linear(6, 3),
+    )  # fmt: skip
+
+
+def image(layer):
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 3, 4)), nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), drop(0.35), *layer
+    )
+
+
+def conv():
+    return image([nn.MaxPool2d(2), nn.Conv2d(4, 6, 1), nn.ReLU(), drop(0.9), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                  nn.Linear(6, 3)])  # fmt: skip
+
+
+def transposed():
+    return image([nn.ZeroPad2d(1), nn.ConvTranspose2d(4, 2, 2, stride=2), nn.Flatten()])
+
+
+class Written(nn.Module):
+    """Reshapes with shapes, indexes, multiplies by a number, and one site at two places."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c, self.drop = nn.Linear(12, 8), nn.Linear(4, 5), nn.Linear(5, 2), drop(0.6)
+
+    def forward(self, x):
+        h = self.drop(torch.tanh(self.a(x))) * 2.0
+        h = self.b(h.view(h.size(0), 2, -1).transpose(0, 1)[1])
+        return 0.5 * self.c(-1.5 * self.drop(h.sigmoid()).reshape(h.shape[0], 5))
+
+
+class Functional(nn.Module):
+    """Layers that are calls of functions with its own parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.w, self.v = nn.Parameter(torch.randn(8, 12)), nn.Parameter(torch.randn(8, 3))
+        self.drop = drop(0.25)
+
+    def forward(self, x):
+        return self.drop(torch.tanh(F.linear(self.drop(x), self.w))) @ self.v
+
+
+class Own(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) + 1.0
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind, **options):
+        super().__init__()
+        self.rnn = kind(6, 5, batch_first=True, **options)
+        self.cell, self.drop, self.head = (
+            nn.GRUCell(5 * (1 + self.rnn.bidirectional), 4),
+            drop(0.45),
+            nn.Linear(4, 2),
+        )
+
+    def forward(self, x):
+        states, _ = self.rnn(self.drop(x.view(-1, 2, 6)))
+        return self.head(self.drop(self.cell(self.drop(states[:, -1]))))
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.both, self.drop = (
+            nn.Linear(12, 4),
+            nn.Linear(12, 5),
+            nn.Bilinear(4, 5, 3),
+            drop(),
+        )
+
+    def forward(self, x):
+        return self.both(self.drop(self.a(x)), self.drop(self.b(x).tanh()))
+
+
+class Calls(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(12, 8), nn.Linear(8, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.c(torch.tanh(self.b(F.relu(self.a(x)))))
+
+
+def planned_calls():
+    return _planned(Calls(), "hidden")
+
+
+def _planned(model, at, **options):
+    rule = dk.Rule(at=at, rate=0.3, options={"scaling": "test"}, **options)
+    dk.plan(model, [rule], example_inputs=torch.zeros(2, 12)).apply(model)
+    return model
+
+
+def plain():
+    return nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 3))
+
+
+FOLDED = {
+    "mlp": mlp,
+    "conv": conv,
+    "transposed": transposed,
+    "written": Written,
+    "functional": Functional,
+    "subclass": lambda: nn.Sequential(drop(), Own(12, 8), nn.ReLU(), drop(), Own(8, 2)),
+    "lstm": lambda: Recurrent(nn.LSTM),
+    "gru": lambda: Recurrent(nn.GRU, bidirectional=True, num_layers=2),
+    "rnn": lambda: Recurrent(nn.RNN),
+    "bilinear": Two,
+    "plan": lambda: scaled(plain(), "hidden"),
+    "inputs": lambda: scaled(scaled(plain(), "fc", on="input"), "input"),
+    "calls": planned_calls,
+    "calls' inputs": lambda: _planned(nn.Sequential(nn.Linear(12, 12), Calls()), ["0", "1.c"], on="input"),
+    "accelerated": lambda: _accelerated(mlp()),
+    "rates 0 and 1": lambda: nn.Sequential(drop(0.0), nn.Tanh(), drop(1.0), nn.Linear(12, 3)),
+    "tensor rate": lambda: nn.Sequential(drop(torch.tensor(0.25)), nn.Linear(12, 3)),
+}
+
+
+def _accelerated(model):
+    dk.accelerate(model)
+    return model
+
+
+@pytest.fixture
+def x(rng):
+    return torch.randn(6, 12, generator=rng, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("watch", [False, True])
+@pytest.mark.parametrize("name", FOLDED)
+def test_a_folded_model_computes_the_same(name, watch, x):
+    model = FOLDED[name]().double()
+    before = copy.deepcopy(model.state_dict())
+    folded = dk.infer.fold(model, **({"example_inputs": x[:2]} if watch else {}))
+    with torch.no_grad():
+        expected = model.eval()(x)
+        torch.testing.assert_close(folded(x), expected, rtol=1e-9, atol=1e-12)
+        if name != "rates 0 and 1":  # or the test would hold without folding
+            assert not torch.allclose(_unscaled(model)(x), expected)
+    assert not folded.training
+    assert not any(isinstance(m, dk.nn.Dropout) for m in folded.modules())
+    assert not [handle for handle in attached(folded) if handle.sites and name != "accelerated"]
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
+    with torch.no_grad():  # again: the model is as it was, hooks included
+        assert torch.equal(model(x), expected)
+
+
+def _unscaled(model):
+    other = copy.deepcopy(model)
+    for handle in attached(other):
+        handle.revert()
+    for module in other.modules():
+        if isinstance(module, dk.nn.Dropout):
+            module.rate = 0.0
+    return other
+
+
+class Net(nn.Module):
+    def __init__(self, forward):
+        super().__init__()
+        self.a, self.b, self.drop, self.norm, self._forward = (
+            nn.Linear(12, 12),
+            nn.Linear(12, 12),
+            drop(),
+            nn.BatchNorm1d(12),
+            forward,
+        )
+
+    def forward(self, x):
+        return self._forward(self, self.a(x))
+
+
+def net(forward):
+    return lambda: Net(forward)
+
+
+def tied():
+    model = nn.Sequential(nn.Linear(12, 12), drop(), nn.Linear(12, 12))
+    model[2].weight = model[0].weight
+    return model
+
+
+def hooked():
+    model = nn.Sequential(drop(), nn.Linear(12, 12))
+    model[1].register_forward_pre_hook(lambda module, args: (args[0] + 1,))
+    return model
+
+
+def patched():
+    model = nn.Sequential(drop(), nn.Identity(), nn.Linear(12, 12))
+    model[1].forward = torch.exp
+    return model
+
+
+BETWEEN = "stands between it and the next linear map"
+REFUSED = [
+    (lambda: nn.Sequential(nn.Linear(12, 5), drop(), nn.ReLU(), nn.Linear(5, 1)), rf"module '2' \(ReLU\) {BETWEEN}"),
+    (lambda: nn.Sequential(drop(), nn.BatchNorm1d(12), nn.Linear(12, 1)), rf"'0' .* '1' \(BatchNorm1d\) {BETWEEN}"),
+    (lambda: nn.Sequential(drop(), nn.LayerNorm(12), nn.Linear(12, 1)), r"site '0' .*\(LayerNorm\)"),
+    (lambda: nn.Sequential(nn.Linear(12, 4), drop()), "site '1' .* at the end of the model"),
+    (lambda: nn.Sequential(nn.Linear(12, 4), drop(), nn.Dropout(), nn.Identity()), "site '1' .* at the end"),
+    (lambda: nn.Sequential(drop(), nn.Softmax(-1), nn.Linear(12, 1)), r"site '0' .*\(Softmax\)"),
+    (lambda: scaled(nn.Sequential(nn.Linear(12, 4), nn.ReLU(), nn.Linear(4, 1)), "fc"), "site '0' .*'1' \\(ReLU\\)"),
+    (lambda: scaled(nn.Sequential(nn.Linear(12, 4), nn.ReLU()), "hidden"), "site '1' .* at the end of the model"),
+    (lambda: scaled(nn.Linear(12, 4), "Linear"), "site ':output' .* at the end of the model"),
+    (net(lambda n, h: n.b(torch.relu(n.drop(h)))), f"site 'drop' cannot be folded: relu {BETWEEN}"),
+    (net(lambda n, h: n.b(n.drop(h) + 1.0)), "site 'drop' .* addition or the like, add"),
+    (net(lambda n, h: h + n.drop(h)), "site 'drop' .* addition or the like, add"),
+    (net(lambda n, h: n.b(torch.cat([n.drop(h), h], 0))), "site 'drop' .* addition or the like, cat"),
+    (net(lambda n, h: n.b(n.drop(h) * h)), f"site 'drop' .*: mul {BETWEEN}"),
+    (net(lambda n, h: n.b(n.drop(h) ** 2)), f"site 'drop' .*: pow {BETWEEN}"),
+    (net(lambda n, h: n.b(F.pad(n.drop(h), (1, 1), value=2.0)[:, 1:-1])), "site 'drop' .*: pad"),
+    (net(lambda n, h: [d := n.drop(h), n.b(d) + d][1]), "site 'drop' .* used more than once, by module 'b'"),
+    (net(lambda n, h: [d := n.drop(h), d @ d.T][1]), "site 'drop' .* used more than once, by"),
+    (net(lambda n, h: [d := n.drop(h), d * d][1]), "site 'drop' .* used more than once, by mul"),
+    (net(lambda n, h: [n.drop(h), n.b(h)][1]), "site 'drop' .* its output is not used"),
+    (net(lambda n, h: n.b(h)), "site 'drop' .* the forward does not come to it"),
+    (net(lambda n, h: n.b(n.b(n.drop(h)))), "site 'drop' .* 'b.weight' is used more than once"),
+    (net(lambda n, h: n.b(n.drop(n.b(h)))), "site 'drop' .* 'b.weight' is used more than once"),
+    (net(lambda n, h: n.b(n.drop(h)) + n.b.weight.sum()), "site 'drop' .* 'b.weight' is used more than once"),
+    (net(lambda n, h: h @ n.drop(n.b(h)).T), f"site 'drop' .*: matmul {BETWEEN}"),
+    (tied, "site '1' .* '2.weight' is used more than once"),
+    (hooked, "site '0' cannot be folded: .*(module '1'|add)"),
+    (patched, f"site '0' .*: exp {BETWEEN}"),
+    (
+        lambda: nn.Sequential(drop(), nn.utils.parametrizations.weight_norm(nn.Linear(12, 1))),
+        "site '0' .* '1.weight' is computed",
+    ),
+    (
+        lambda: nn.Sequential(dk.nn.Dropout(torch.full((12,), 0.5), scaling="test"), nn.Linear(12, 1)),
+        "site '0' .* rate is a tensor of several values",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("watch", [False, True])
+@pytest.mark.parametrize(("make", "text"), REFUSED)
+def test_what_cannot_be_folded_is_refused_by_name(make, text, watch, x):
+    model = make().double()
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(PlanError, match=text):
+        dk.infer.fold(model, **({"example_inputs": (x,)} if watch else {}))
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        plain,
+        lambda: nn.Sequential(nn.Dropout(0.5), dk.nn.Dropout(0.5), nn.Linear(12, 1)),
+        lambda: nn.Sequential(drop(), plain())[1],
+    ],
+)
+def test_nothing_to_fold(make):
+    with pytest.raises(NoMatchError, match="no site of the model has scaling='test'"):
+        dk.infer.fold(make())
+
+
+def test_a_forward_that_looks_at_values_needs_an_example(x):
+    model = Net(lambda n, h: n.b(n.drop(h)) if h.sum() > -1e9 else h).double().eval()
+    with pytest.raises(PlanError, match=r"cannot be told without running it .*; give example_inputs"):
+        dk.infer.fold(model)
+    folded = dk.infer.fold(model, example_inputs={"x": x})
+    with torch.no_grad():
+        torch.testing.assert_close(folded(x), model(x), rtol=1e-9, atol=1e-12)
+    with pytest.raises(PlanError, match="the model fails on example_inputs: RuntimeError"):
+        dk.infer.fold(model, example_inputs=x[:, :3])
+
+
+def test_sites_inside_a_transformer_layer(x):
+    layer = nn.TransformerEncoderLayer(12, 2, 16, dropout=0.1, batch_first=True)
+    model = scaled(
+        nn.Sequential(nn.Unflatten(0, (2, 3)), nn.TransformerEncoder(layer, 2)),
+        "1.layers.*.linear2",
+        on="input",
+    )
+    model = model.double().eval()
+    folded = dk.infer.fold(model, example_inputs=x)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(x), model(x), rtol=1e-9, atol=1e-12)
+
+
+def test_sites_of_another_kind_stay(x, seed):
+    model = plain().double()
+    rules = [
+        dk.Rule(at="1", rate=0.3, options={"scaling": "test"}),
+        dk.Rule(at="3", rate=0.4),
+    ]
+    dk.plan(model, rules).apply(model)
+    folded = dk.infer.fold(model)
+    (handle,) = attached(folded)
+    assert [site.id for site in handle.sites] == ["3"]
+    assert [site.id for site in attached(model)[0].sites] == ["1", "3"]
+    assert (dk.predict(folded, x, seed=seed, members=8).variance > 0).any()
+    handle.revert()
+    assert not attached(folded)
+
+
+def test_a_rate_that_was_changed_is_the_one_folded(x):
+    model = mlp().double().eval()
+    dk.set_rate(model, 0.85, at="3")
+    with torch.no_grad():
+        torch.testing.assert_close(dk.infer.fold(model)(x), model(x), rtol=1e-9, atol=1e-12)
