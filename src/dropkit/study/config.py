@@ -14,6 +14,7 @@ from dropkit.core import ConfigError, InputError, PlanError, unknown_name
 from dropkit.records import check_plan_name
 from dropkit.stats import LARGER_IS_BETTER
 from dropkit.study import values
+from dropkit.study.rates import rate_or_schedule
 
 if TYPE_CHECKING:
     from dropkit.train import TrainConfig
@@ -35,11 +36,16 @@ class _Table(BaseModel):
 
 
 class RuleConfig(_Table):
-    """One rule of a plan, as :class:`dropkit.Rule`; a list as ``rate`` is a grid that validation chooses from."""
+    """One rule of a plan, as :class:`dropkit.Rule`.
+
+    A list as ``rate`` is a grid that validation chooses from; a table is a schedule.
+    """
 
     at: Annotated[str | tuple[str, ...], BeforeValidator(values.places)]
     variant: str = "dropout"
-    rate: Annotated[float | tuple[float, ...] | None, BeforeValidator(values.rates)] = None
+    rate: Annotated[float | tuple[float, ...] | dict[str, Any] | None, BeforeValidator(rate_or_schedule)] = (
+        None
+    )
     except_: Annotated[str | tuple[str, ...], BeforeValidator(values.places_or_none)] = ()
     on: Literal["output", "input", "weight", "branch"] = "output"
     options: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from dropkit.core import InputError, PlanError
 from dropkit.random import child_seed
 from dropkit.study.config import StudyConfig
 from dropkit.study.grid import Candidate
+from dropkit.study.rates import schedule_data
 
 
 def load(config: StudyConfig, seed: int) -> zoo.Data:
@@ -59,7 +60,10 @@ def with_plan(candidate: Candidate, model: nn.Module, data: zoo.Data) -> Abstrac
     if not candidate.rules:
         return nullcontext()
     try:
-        rules = [surgery.Rule(**rule.model_dump()) for rule in candidate.rules]
+        rules = [
+            surgery.Rule(**{**rule.model_dump(), "rate": schedule_data(rule.rate)})
+            for rule in candidate.rules
+        ]
         example = torch.stack([torch.as_tensor(data.train[row][0]) for row in range(2)])
         return surgery.plan(model, rules, example_inputs=example).apply(model)
     except InputError as error:

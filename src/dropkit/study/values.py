@@ -27,7 +27,9 @@ def rates(value: Any) -> Any:
         raise bad("must hold at least one rate, got an empty list")
     for rate in rates:
         if isinstance(rate, bool) or not isinstance(rate, int | float):
-            raise bad(f"must be a number in [0, 1] or a list of them, got {rate!r}")
+            raise bad(
+                f"must be a number in [0, 1], a list of numbers, or the table of a schedule, got {rate!r}"
+            )
         if not 0.0 <= rate <= 1.0:
             raise bad(f"must be in [0, 1], got {rate!r}")
     grid = tuple(float(rate) for rate in rates)

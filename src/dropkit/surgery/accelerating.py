@@ -23,6 +23,7 @@ from dropkit.surgery.calls import CallForward
 from dropkit.surgery.existing import dropout_class
 from dropkit.surgery.mentions import mentions_dropout, scripted_dropout
 from dropkit.surgery.plans import Site
+from dropkit.surgery.rates import shown
 from dropkit.surgery.table import table
 from dropkit.surgery.taking import Acceleration, DropoutForward, Skipped, Taking
 from dropkit.surgery.trace import trace
@@ -68,7 +69,7 @@ class Accelerated(Applied):
 
     def __str__(self) -> str:
         """Return a table: a line a site, then what was skipped."""
-        rows = [(site.id, site.variant, f"{site.rate:g}", site.type) for site in self.sites]
+        rows = [(site.id, site.variant, shown(site.rate), site.type) for site in self.sites]
         title = f"accelerated: {len(rows)} site(s)" if self.active else "accelerated: reverted"
         notes = [f"skipped: {site.id!r}, {site.reason}" for site in self.skipped]
         return "\n".join([title, *table(("site", "variant", "rate", "module"), rows), *notes])

@@ -8,8 +8,10 @@ from typing import Any
 from torch import nn
 
 from dropkit.core import DtypeError, NoMatchError, PlanError
+from dropkit.nn import LinearByDepth
 from dropkit.surgery.address import Map, Target
 from dropkit.surgery.plans import Place, Plan, Site, settle, site_id
+from dropkit.surgery.rates import SiteRate
 from dropkit.surgery.rules import Rule
 from dropkit.surgery.trace import trace
 from dropkit.surgery.tree import Tree
@@ -63,7 +65,12 @@ class _Planner:
     def sites(self, number: int, rule: Rule) -> list[Site]:
         """Return the sites of rule ``number``, in the order its addresses find them."""
         targets = self._reachable(rule, self._without_exceptions(rule, self._matched(rule)))
-        return [self._site(number, rule, target, on) for target, on in targets]
+        given = rule.effective_rate
+        rates = given.rates(len(targets)) if isinstance(given, LinearByDepth) else [given] * len(targets)
+        return [
+            self._site(number, rule, target, on, rate)
+            for (target, on), rate in zip(targets, rates, strict=True)
+        ]
 
     def _matched(self, rule: Rule) -> dict[tuple[Target, Place], None]:
         found: dict[tuple[Target, Place], None] = {}
@@ -120,7 +127,7 @@ class _Planner:
         self.notes += [f"rule at {rule.at!r}: left out, {reason}" for reason in reasons]
         return reached
 
-    def _site(self, number: int, rule: Rule, target: Target, on: Place) -> Site:
+    def _site(self, number: int, rule: Rule, target: Target, on: Place, rate: SiteRate) -> Site:
         name = site_id(target.module, on, target.function, target.number)
         module = self._tree.modules[target.module]
         if target.module in self._tree.scripted:
@@ -145,7 +152,7 @@ class _Planner:
             module=target.module,
             on=on,
             variant=rule.variant,
-            rate=rule.effective_rate,
+            rate=rate,
             options=rule.options,
             type=type(module).__name__,
             function=target.function,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from dropkit.core import PlanError, check_rate
+from dropkit.core import PlanError
+from dropkit.surgery.rates import SiteRate, plain_rate, shown, site_rate
 from dropkit.surgery.rules import Options, OptionValue, Rule
 from dropkit.surgery.table import table
 
@@ -33,7 +34,7 @@ class Site:
         module: Dotted name of the module attached to, or of the one whose forward calls ``function``.
         on: ``"output"`` or ``"input"``.
         variant: Name in the catalogue.
-        rate: Probability of dropping, in ``[0, 1]``.
+        rate: Probability of dropping, in ``[0, 1]``, or the schedule that gives it for a step.
         options: Further arguments of the variant's op.
         type: Class of ``module``, checked when the plan is applied.
         function: Canonical name of the function called, or empty for a module's own input or output.
@@ -45,7 +46,7 @@ class Site:
     module: str
     on: Place
     variant: str
-    rate: float
+    rate: SiteRate
     options: Mapping[str, OptionValue] = field(default_factory=Options)
     type: str
     function: str = ""
@@ -99,7 +100,11 @@ class Plan:
         return apply(self, model)
 
     def to_json(self) -> str:
-        """Return the plan as JSON: keys sorted, equal plans give equal text."""
+        """Return the plan as JSON: keys sorted, equal plans give equal text.
+
+        Raises:
+            PlanError: A rate is a function or a schedule of your own: code, which JSON cannot hold.
+        """
         body = {"schema": SCHEMA, "rules": [_plain(rule) for rule in self.rules]}
         body |= {"sites": [_plain(site) for site in self.sites]}
         body |= {"callers": list(self.callers), "notes": list(self.notes)}
@@ -153,7 +158,7 @@ class Plan:
                 site.id,
                 site.on,
                 site.variant,
-                f"{site.rate:g}",
+                shown(site.rate),
                 ", ".join(f"{key}={value}" for key, value in site.options.items()),
                 site.type,
                 f"{site.rule}: at={self.rules[site.rule].at!r}",
@@ -185,7 +190,8 @@ def settle(sites: Iterable[Site], rules: tuple[Rule, ...]) -> tuple[Site, ...]:
 
 def _plain(item: Rule | Site) -> dict[str, Any]:
     values = {f.name: getattr(item, f.name) for f in fields(item)}
-    return values | {"options": dict(item.options)}
+    whose = f"site {item.id!r}" if isinstance(item, Site) else f"rule at {item.at!r}"
+    return values | {"options": dict(item.options), "rate": plain_rate(item.rate, whose)}
 
 
 def _check_keys(what: str, given: Any, known: set[str]) -> None:
@@ -212,6 +218,6 @@ def _site_from(given: Any, rules: int) -> Site:
         raise PlanError(f"site {site.id!r} does not go with its module, on, function and index; plan again")
     if not isinstance(site.rule, int) or not 0 <= site.rule < rules:
         raise PlanError(f"site {site.id!r} belongs to rule {site.rule!r}, of {rules}; plan again")
-    rate = check_rate(site.rate, f"rate of site {site.id!r}")
+    rate = site_rate(site.rate, f"rate of site {site.id!r}")
     checked = Rule(at=site.id, variant=site.variant, rate=rate, options=site.options)  # as strict as a rule
     return replace(site, rate=rate, options=checked.options)

@@ -12,7 +12,9 @@ from typing import Any, Literal, TypeVar, get_args
 from torch import Tensor
 
 import dropkit.nn  # noqa: F401  (importing it is what fills the registry)
-from dropkit.core import InputError, PlanError, RateError, Variant, called_rate, check_rate, variant
+from dropkit.core import InputError, PlanError, RateError, Variant, called_rate, variant
+from dropkit.random import Schedule
+from dropkit.surgery.rates import RuleRate, rule_rate
 
 T = TypeVar("T")
 On = Literal["output", "input", "weight", "branch"]
@@ -76,7 +78,9 @@ class Rule:
         at: Address, or several of which any may match: ``"input"``, ``"hidden"``, ``"conv"``, ``"fc"``, a type
             name, a glob over dotted module names, or ``"re:..."``.
         variant: Name in the catalogue.
-        rate: Probability (dimensionless) of *dropping*, in ``[0, 1]``. None: the variant's default.
+        rate: Probability (dimensionless) of *dropping*, in ``[0, 1]``. None: the variant's default. Or a schedule, or
+            a function from the step to a rate: it is asked at every forward, for the step of the innermost stream.
+            Or ``dropkit.nn.LinearByDepth``: sites get rates in their order. Or any of these as plain data.
         except_: Addresses to leave out, written like ``at``.
         on: What is dropped: the ``"output"`` or the first tensor ``"input"`` of what ``at`` matches.
             ``"weight"`` and ``"branch"`` are refused: no registered variant supports them yet.
@@ -91,7 +95,7 @@ class Rule:
 
     at: str | tuple[str, ...]
     variant: str = "dropout"
-    rate: float | None = None
+    rate: RuleRate | None = None
     except_: tuple[str, ...] = ()
     on: On = "output"
     options: Mapping[str, OptionValue] = field(default_factory=Options)
@@ -105,11 +109,12 @@ class Rule:
         object.__setattr__(self, "except_", _addresses("except_", self.except_))
         entry = variant(self.variant)
         if self.rate is not None:
-            object.__setattr__(self, "rate", check_rate(self.rate, f"rate of the rule at {self.at!r}"))
+            object.__setattr__(self, "rate", rule_rate(self.rate, f"rate of the rule at {self.at!r}"))
         elif entry.default_rate is None:
             raise RateError(f"rule at {self.at!r}: variant {entry.name!r} has no default rate, give rate=")
         self._check_on(entry)
         object.__setattr__(self, "options", Options(self._checked_options(entry)))
+        self._check_schedule(entry)
         if not isinstance(self.override, bool):
             raise PlanError(f"rule at {self.at!r}: override must be True or False, got {self.override!r}")
 
@@ -119,7 +124,7 @@ class Rule:
         return (self.at,) if isinstance(self.at, str) else self.at
 
     @property
-    def effective_rate(self) -> float:
+    def effective_rate(self) -> RuleRate:
         """``rate``, or the variant's default where it is None."""
         default = variant(self.variant).default_rate
         return self.rate if self.rate is not None or default is None else default  # type: ignore[return-value]
@@ -140,6 +145,18 @@ class Rule:
                 "cannot be attached to a model; use its module in your own code"
             )
 
+    def _example_rate(self, entry: Variant) -> float:
+        """Return a legal rate for a look at the options."""
+        return self.rate if isinstance(self.rate, float) else entry.default_rate or 0.0
+
+    def _check_schedule(self, entry: Variant) -> None:
+        acts = entry.acts_in_eval or self.options.get("scaling") == "test"
+        if isinstance(self.rate, Schedule) and acts:
+            raise PlanError(
+                f"rule at {self.at!r}: {entry.name!r} acts in eval mode, too, where no step tells "
+                "the rate of a schedule; give a number as rate"
+            )
+
     def _checked_options(self, entry: Variant) -> Mapping[str, OptionValue]:
         if not isinstance(self.options, Mapping):
             raise PlanError(f"rule at {self.at!r}: options must be a mapping, got {self.options!r}")
@@ -155,7 +172,9 @@ class Rule:
                 )
         if entry.module is not None and set(self.options) <= set(inspect.signature(entry.module).parameters):
             try:
-                entry.module(self.effective_rate, **self.options)  # modules check the values of their options
+                entry.module(
+                    self._example_rate(entry), **self.options
+                )  # modules check the values of their options
             except InputError as error:
                 raise PlanError(f"rule at {self.at!r}: {error}") from None
         return self.options

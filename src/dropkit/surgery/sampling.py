@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from dropkit.core import NoMatchError, PlanError
 from dropkit.nn.module import RateModule
 from dropkit.ops import drop_path
+from dropkit.random import Schedule
 from dropkit.surgery.accelerating import acceleration_of, attach, take_off
 from dropkit.surgery.applying import drops_on
 from dropkit.surgery.auditing.audit import place
@@ -86,10 +87,12 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
 
     Raises:
         NoMatchError: Nothing in the model is random.
+        StreamError: A rate is a schedule, and no stream tells for which step.
         PlanError: Something is random that cannot be reached; the text names the site.
     """
     tree = Tree(_copy(Tree(model).root))
     _check_reach(tree)
+    _fix_rates(tree)
     for module in tree.modules.values():
         if acceleration_of(stand_in := module.__dict__.get("forward")) is not None:
             take_off(module, stand_in)  # it comes back below, and forced
@@ -142,6 +145,16 @@ def _check_reach(tree: Tree) -> None:
     for name, parameter in tree.root.named_parameters():
         if isinstance(parameter, nn.parameter.UninitializedParameter):
             raise PlanError(f"parameter {name!r} is not initialised yet; run the model once, then predict")
+
+
+def _fix_rates(tree: Tree) -> None:
+    """Ask schedules once, at the step of the caller's stream: the streams of members count no steps."""
+    for module in tree.modules.values():
+        if isinstance(module, RateModule) and isinstance(module.rate, Schedule):
+            module.rate = module.rate.now()
+        for drop in drops_on(module):
+            if isinstance(drop.rate, Schedule):
+                drop.rate = float(drop.rate.now())
 
 
 def _refuse(tree: Tree, watch: Watch, active: Mapping[str, Seen]) -> None:

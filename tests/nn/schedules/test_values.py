@@ -56,6 +56,9 @@ def test_curriculum_keeps_by_the_papers_formula():
 def test_rates_grow_with_depth():
     assert dk.nn.linear_by_depth(4, 0.5) == [0.125, 0.25, 0.375, 0.5]
     assert dk.nn.linear_by_depth(1, 0.5) == [0.5]
+    assert dk.nn.LinearByDepth(0.5).rates(4) == [0.125, 0.25, 0.375, 0.5]
+    assert dk.nn.LinearByDepth(0.6, from_zero=True).rates(4) == pytest.approx([0.0, 0.2, 0.4, 0.6])
+    assert dk.nn.LinearByDepth(0.6, from_zero=True).rates(1) == [0.6]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +92,9 @@ def test_rates_grow_with_depth():
         (lambda: ByEpoch(LateDropout(0.5, 1), 0), OptionError, "steps_per_epoch must be"),
         (lambda: dk.nn.linear_by_depth(0, 0.5), OptionError, "layers must be a whole number"),
         (lambda: dk.nn.linear_by_depth(2, 1.5), RateError, "rate must be"),
+        (lambda: dk.nn.LinearByDepth(1.5), RateError, "rate must be"),
+        (lambda: dk.nn.LinearByDepth(0.5, "yes"), OptionError, "from_zero must be True or False, got 'yes'"),
+        (lambda: dk.nn.LinearByDepth(0.5, from_zero=True).rates(0), OptionError, "layers must be"),
     ],
 )
 def test_illegal_numbers_are_named(make, error, text):

@@ -7,7 +7,7 @@ from dropkit.nn.schedules.cosine import CosineSchedule
 from dropkit.nn.schedules.curriculum import CurriculumSchedule
 from dropkit.nn.schedules.early_late import EarlyDropout, LateDropout
 from dropkit.nn.schedules.linear import LinearSchedule
-from dropkit.nn.schedules.linear_by_depth import linear_by_depth
+from dropkit.nn.schedules.linear_by_depth import LinearByDepth, linear_by_depth
 from dropkit.nn.schedules.saving import schedule_from_dict, schedule_to_dict
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "CurriculumSchedule",
     "EarlyDropout",
     "LateDropout",
+    "LinearByDepth",
     "LinearSchedule",
     "linear_by_depth",
     "schedule_from_dict",

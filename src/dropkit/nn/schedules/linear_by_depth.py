@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
-from dropkit.core import Variant, check_rate, register
+from dropkit.core import OptionError, Variant, check_rate, register
 from dropkit.nn.paths.drop_path import DropPath
 from dropkit.nn.schedules.checks import check_steps
 
@@ -29,6 +31,37 @@ def linear_by_depth(layers: int, rate: float) -> list[float]:
     """
     check_rate(rate)
     return [rate * (number + 1) / layers for number in range(check_steps("layers", layers))]
+
+
+@dataclass(frozen=True)
+class LinearByDepth:
+    """The rate of a rule whose sites are the layers of a stack: it grows linearly with depth.
+
+    Args:
+        rate: Rate of the last layer, in ``[0, 1]``.
+        from_zero: Whether the first layer gets 0, as in timm; else ``rate / L``, as in the paper.
+
+    Raises:
+        RateError: ``rate`` is outside ``[0, 1]``.
+        OptionError: ``from_zero`` is no bool.
+
+    Reference:
+        Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016, arXiv:1603.09382, eq. (4).
+    """
+
+    rate: float
+    from_zero: bool = False
+
+    def __post_init__(self) -> None:
+        check_rate(self.rate)
+        if not isinstance(self.from_zero, bool):
+            raise OptionError(f"from_zero must be True or False, got {self.from_zero!r}")
+
+    def rates(self, layers: int) -> list[float]:
+        """Return the rate of each of ``layers`` layers, the first one first; a single layer gets ``rate``."""
+        if self.from_zero and check_steps("layers", layers) > 1:
+            return [0.0, *linear_by_depth(layers - 1, self.rate)]
+        return linear_by_depth(layers, self.rate)
 
 
 register(

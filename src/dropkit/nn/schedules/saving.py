@@ -13,6 +13,7 @@ from dropkit.nn.schedules.cosine import CosineSchedule
 from dropkit.nn.schedules.curriculum import CurriculumSchedule
 from dropkit.nn.schedules.early_late import EarlyDropout, LateDropout
 from dropkit.nn.schedules.linear import LinearSchedule
+from dropkit.nn.schedules.linear_by_depth import LinearByDepth
 from dropkit.random import Schedule
 
 _SCHEDULES: dict[str, type[Any]] = {
@@ -22,13 +23,15 @@ _SCHEDULES: dict[str, type[Any]] = {
     "curriculum": CurriculumSchedule,
     "early_dropout": EarlyDropout,
     "late_dropout": LateDropout,
+    "linear_by_depth": LinearByDepth,
     "linear_schedule": LinearSchedule,
 }
+_SHORT = {"cosine": "cosine_schedule", "linear": "linear_schedule"}
 _NAMES = {kind: name for name, kind in _SCHEDULES.items()}
 
 
-def schedule_to_dict(schedule: Schedule) -> dict[str, Any]:
-    """Return ``schedule`` as plain data, ``{"name": name, argument: value, ...}``.
+def schedule_to_dict(schedule: Schedule | LinearByDepth) -> dict[str, Any]:
+    """Return ``schedule``, or the rule of depth, as plain data, ``{"name": name, argument: value, ...}``.
 
     Raises:
         OptionError: It is a function or a class of your own, which no data can bring back.
@@ -46,8 +49,8 @@ def schedule_to_dict(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def schedule_from_dict(data: Mapping[str, Any]) -> Schedule:
-    """Return the schedule that :func:`schedule_to_dict` wrote.
+def schedule_from_dict(data: Mapping[str, Any]) -> Schedule | LinearByDepth:
+    """Return the schedule that :func:`schedule_to_dict` wrote; ``"linear"`` and ``"cosine"`` are names, too.
 
     Raises:
         UnknownNameError: There is no schedule of that name.
@@ -56,9 +59,10 @@ def schedule_from_dict(data: Mapping[str, Any]) -> Schedule:
     """
     if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
         raise OptionError(f"a saved schedule is an object with the key 'name', got {data!r}")
-    name = data["name"]
+    given_name: str = data["name"]
+    name = _SHORT.get(given_name, given_name)
     if name not in _SCHEDULES:
-        raise unknown_name("schedule", name, _SCHEDULES)
+        raise unknown_name("schedule", name, [*_SCHEDULES, *_SHORT])
     given = {key: value for key, value in data.items() if key != "name"}
     known = {field.name: field.default is MISSING for field in fields(_SCHEDULES[name])}
     for key in given:
@@ -69,5 +73,5 @@ def schedule_from_dict(data: Mapping[str, Any]) -> Schedule:
         raise OptionError(f"schedule {name!r} lacks {', '.join(missing)}")
     if isinstance(given.get("schedule"), Mapping):
         given["schedule"] = schedule_from_dict(given["schedule"])
-    made: Schedule = _SCHEDULES[name](**given)
+    made: Schedule | LinearByDepth = _SCHEDULES[name](**given)
     return made
