@@ -413,3 +413,10 @@ def test_sites_are_looked_for_on_the_whole_batch_where_a_few_samples_will_not_do
 
     got = dk.predict(Whole(), torch.ones(9, 4), seed=seed, members=8)
     assert (got.variance > 0).all()
+
+
+def test_a_mode_that_the_model_does_not_allow_is_an_error_where_it_was_asked_for(x, seed):
+    model = Recurrent().double()
+    with pytest.raises(ConfigError, match=r"the model does not run in mode 'vmap': .*; use mode='auto'"):
+        dk.predict(model, x, seed=seed, mode="vmap")
+    assert dk.predict(model, x, seed=seed).mode in ("loop", "expand")

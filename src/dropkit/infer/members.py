@@ -96,10 +96,16 @@ class Members:
             started = time.perf_counter()
             try:
                 outputs = self.chunk(mode, begin, begin + size)
-            except (RuntimeError, ValueError, TypeError, InputError):
-                if not pace.refused():
+            except (RuntimeError, ValueError, TypeError, InputError) as error:
+                if pace.refused():
+                    continue  # not for this model; the loop will raise what is wrong with more than the mode
+                if mode == "loop" or isinstance(error, InputError):
                     raise
-                continue  # not for this model; the loop will raise what is wrong with more than the mode
+                self.chunk("loop", begin, begin + 1)
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                raise ConfigError(
+                    f"the model does not run in mode {mode!r}: {reason}; use mode='auto'"
+                ) from error
             pace.took(size, time.perf_counter() - started)
             yield mode, outputs
             begin += size
