@@ -31,7 +31,8 @@ def files(job):
 def test_a_run_leaves_its_record_and_its_timing(job):
     told, one = [], job()
     work(one, told.append)
-    assert sorted(files(one)) == ["runs/hidden--3.json", "timing/hidden--3.json"]
+    names = ["checkpoints/hidden--3.safetensors", "runs/hidden--3.json", "timing/hidden--3.json"]
+    assert sorted(files(one)) == names
     found = records.read_run(one.folder / "runs" / "hidden--3.json")
     assert (found.plan, found.seed, found.status, found.error) == ("hidden", 3, "ok", None)
     assert [epoch.epoch for epoch in found.epochs] == [1, 2]

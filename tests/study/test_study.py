@@ -59,7 +59,8 @@ def test_the_folder_is_as_agreed(finished):
     names = [f"{plan}--{seed}.json" for plan in ("grid@0.2", "grid@0.6", "hidden", "none") for seed in (0, 1)]
     assert sorted(runs(folder)) == names
     assert sorted(path.name for path in (folder / "timing").iterdir()) == names
-    assert not list((folder / "checkpoints").iterdir())
+    weights = [name.replace(".json", ".safetensors") for name in names]
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == weights
     text = (folder / "config.toml").read_text()
     assert text == config_text(load_config(tables | {"seeds": [0, 1]}))
     assert config_text(load_config(tomllib.loads(text))) == text

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dropkit.cli import audit, bench, catalogue, compare, data, report, study, version
+from dropkit.cli import audit, bench, catalogue, compare, data, predict, report, study, version
 from dropkit.cli.output import INTERRUPTED, WRONG, complain, speak_utf8
 from dropkit.core import InputError
 
@@ -38,7 +38,7 @@ def options(
     """Take the options that stand before a command."""
 
 
-for command in (study, compare, report, audit, catalogue, bench, version):
+for command in (study, compare, report, predict, audit, catalogue, bench, version):
     command.register(app)
 app.add_typer(data.app, name="data")
 

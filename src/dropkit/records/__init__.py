@@ -15,7 +15,7 @@ from dropkit.records.models import (
     Timing,
     VarianceRatioResult,
 )
-from dropkit.records.names import check_plan_name, results_path, run_path, timing_path
+from dropkit.records.names import check_plan_name, results_path, run_path, timing_path, weights_path
 from dropkit.records.reading import (
     load_runs,
     load_timings,
@@ -56,6 +56,7 @@ __all__ = [
     "results_path",
     "run_path",
     "timing_path",
+    "weights_path",
     "write_bytes",
     "write_json",
 ]

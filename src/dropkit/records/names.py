@@ -38,6 +38,11 @@ def timing_path(folder: str | os.PathLike[str], plan: str, seed: int) -> Path:
     return Path(folder) / "timing" / f"{_stem(plan, seed)}.json"
 
 
+def weights_path(folder: str | os.PathLike[str], plan: str, seed: int) -> Path:
+    """Return ``folder/checkpoints/<plan>--<seed>.safetensors``."""
+    return Path(folder) / "checkpoints" / f"{_stem(plan, seed)}.safetensors"
+
+
 def results_path(folder: str | os.PathLike[str]) -> Path:
     """Return ``folder/results.json``."""
     return Path(folder) / "results.json"

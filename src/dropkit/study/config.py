@@ -97,6 +97,7 @@ class StudyConfig(_Table):
         metric: The measure that is compared, and that validation chooses by.
         resplit: A new split for every seed, judged by the corrected resampled t-test.
         drop_diverged: Leave a seed at which a run diverged out on both sides of a comparison.
+        keep_weights: Keep the final weights of every run, to predict with later.
         data: Table ``[data]``.
         model: Table ``[model]``.
         train: Table ``[train]``: the fields of :class:`dropkit.train.TrainConfig`.
@@ -110,6 +111,7 @@ class StudyConfig(_Table):
     metric: str
     resplit: bool = False
     drop_diverged: bool = False
+    keep_weights: bool = True
     data: DataConfig
     model: ModelConfig
     train: dict[str, Any]

@@ -19,7 +19,7 @@ from dropkit.study.config import StudyConfig
 from dropkit.study.grid import Candidate
 from dropkit.study.material import build, load, with_plan
 from dropkit.study.schedule import Send
-from dropkit.train import FitResult, evaluate, fit
+from dropkit.train import FitResult, evaluate, fit, weights_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,8 @@ def work(job: RunJob, send: Send) -> None:
         if done.status == "ok":
             with stream(child_seed(seed, "test")):
                 test = evaluate(model, data.test, batch=settings.eval_batch, **scale)
+            if config.keep_weights:
+                records.write_bytes(records.weights_path(job.folder, candidate.name, seed), weights_of(model))
     records.write_json(
         records.timing_path(job.folder, candidate.name, seed),
         Timing(

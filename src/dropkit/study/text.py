@@ -18,6 +18,8 @@ def config_text(config: StudyConfig) -> str:
     after a default has changed.
     """
     given = config.model_dump(by_alias=True)
+    if config.keep_weights:  # unwritten, so that folders from before there was this key can go on
+        del given["keep_weights"]
     lines = [f"{key} = {_toml(value)}" for key, value in given.items() if not isinstance(value, dict)]
     given["train"] = config.train_config().to_dict()
     for table, values in ((table, given[table]) for table in ("data", "model", "train")):

@@ -4,6 +4,7 @@ from dropkit.train.augment import Augmentation, Crop, Cutout, Flip, Rotate, Shif
 from dropkit.train.config import TrainConfig
 from dropkit.train.evaluate import evaluate
 from dropkit.train.fit import FitResult, fit
+from dropkit.train.kept import load_weights, weights_of
 
 __all__ = [
     "Augmentation",
@@ -16,4 +17,6 @@ __all__ = [
     "TrainConfig",
     "evaluate",
     "fit",
+    "load_weights",
+    "weights_of",
 ]

@@ -3,12 +3,13 @@
 from dropkit.zoo.alexnet import AlexNet, alexnet_plan_rules
 from dropkit.zoo.build import MODEL_NAMES, build_model
 from dropkit.zoo.cnn import CNN
-from dropkit.zoo.data import Data, Task
+from dropkit.zoo.data import Data, Inputs, Task
 from dropkit.zoo.factory import call_factory, load_factory
 from dropkit.zoo.fetch import fetch
 from dropkit.zoo.idx_sets import default_dir
 from dropkit.zoo.load import DATA_NAMES, load_data
 from dropkit.zoo.mlp import MLP
+from dropkit.zoo.rows import load_rows
 
 __all__ = [
     "CNN",
@@ -17,6 +18,7 @@ __all__ = [
     "MODEL_NAMES",
     "AlexNet",
     "Data",
+    "Inputs",
     "Task",
     "alexnet_plan_rules",
     "build_model",
@@ -25,4 +27,5 @@ __all__ = [
     "fetch",
     "load_data",
     "load_factory",
+    "load_rows",
 ]

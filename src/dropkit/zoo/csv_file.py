@@ -14,6 +14,7 @@ from dropkit.zoo.data import Task
 from dropkit.zoo.source import Array, Source
 
 FEW_CLASSES = 20  # an integer target with more distinct values than this is taken for a quantity
+TABLES = (".csv", ".tsv")
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "?"})
 
 
@@ -32,12 +33,12 @@ def load_csv(path: Path, *, target: str | None, task: Task | None) -> Source:
         DataError: the file is missing or damaged, or has a cell that is missing or not a number.
         UnknownNameError: there is no column called ``target``.
     """
-    columns, rows, lines = _read(path)
+    columns, rows, lines = read_table(path)
     if target is not None and target not in columns:
         raise unknown_name(f"target column of {path}:", target, columns)
     at = columns.index(target) if target is not None else len(columns) - 1
     inputs = [i for i in range(len(columns)) if i != at]
-    x = np.column_stack([_numbers([row[i] for row in rows], columns[i], path, lines) for i in inputs])
+    x = np.column_stack([numbers_of([row[i] for row in rows], columns[i], path, lines) for i in inputs])
     check_finite_cells(x, [columns[i] for i in inputs], path, lines)
 
     cells = [row[at] for row in rows]
@@ -57,6 +58,8 @@ def load_csv(path: Path, *, target: str | None, task: Task | None) -> Source:
         class_names=names,
         sizes=(len(rows), 0, 0),
         scaling="standardise",
+        columns=tuple(columns[i] for i in inputs),
+        target=columns[at],
     )
 
 
@@ -68,7 +71,7 @@ def check_finite_cells(x: Array, columns: list[str], path: Path, lines: list[int
         check_finite(x[row:], str(path), columns=columns, rows="line", first=lines[row])
 
 
-def _read(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
+def read_table(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
     """Return the column names, the rows of stripped cells, and the line number of each row."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -113,7 +116,7 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _numbers(cells: list[str], column: str, path: Path, lines: list[int]) -> Array:
+def numbers_of(cells: list[str], column: str, path: Path, lines: list[int]) -> Array:
     """Return an input column as float64, NaN where a cell is missing."""
     values = np.empty(len(cells))
     for i, cell in enumerate(cells):

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 Task = Literal["classification", "regression"]
 Part = Dataset[Any]  # of (x, y) pairs
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """How inputs were made from what was read: ``(read - offset) / scale``, as float32.
+
+    Args:
+        offset: Broadcasts to an input.
+        scale: Broadcasts to an input.
+        columns: Names of the columns of a table, in order, or None.
+        target: Name of the column with the targets, or None.
+    """
+
+    offset: NDArray[Any]
+    scale: NDArray[Any]
+    columns: tuple[str, ...] | None = None
+    target: str | None = None
+
+    def of(self, read: NDArray[Any]) -> NDArray[np.float32]:
+        """Return inputs from what was read, shape ``(N, *)``."""
+        made: NDArray[np.float32] = ((read - self.offset) / self.scale).astype(np.float32)
+        return made
 
 
 @dataclass(frozen=True)
@@ -28,6 +52,7 @@ class Data:
         target_mean: Mean taken off the regression targets, in their own unit; of the training part.
         target_std: Standard deviation they were divided by, in their own unit; of the training part.
         image: Whether ``x`` is an image, ``(C, H, W)``, to which image augmentation applies.
+        inputs: How ``x`` came from what was read; None: it is what was read.
     """
 
     name: str
@@ -41,3 +66,4 @@ class Data:
     target_mean: float = 0.0
     target_std: float = 1.0
     image: bool = False
+    inputs: Inputs | None = field(default=None, compare=False, repr=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dropkit.core import ConfigError, DataError, unknown_name
 from dropkit.zoo.bundled import BUNDLED, load_bundled
-from dropkit.zoo.csv_file import load_csv
+from dropkit.zoo.csv_file import TABLES, load_csv
 from dropkit.zoo.data import Data, Task
 from dropkit.zoo.factory import is_reference
 from dropkit.zoo.factory_data import load_factory_data
@@ -18,7 +18,6 @@ from dropkit.zoo.source import Source, assemble
 from dropkit.zoo.split import Size, split
 
 DATA_NAMES = tuple(sorted([*BUNDLED, *IDX_SETS]))
-_TABLES = (".csv", ".tsv")
 
 
 def load_data(
@@ -92,7 +91,7 @@ def load_data(
 def _read(name: str, dir: Path | None, target: str | None, task: Task | None) -> Source | Data:
     path = Path(name).expanduser() if dir is None else dir / name
     suffix = path.suffix.lower()
-    if target is not None and suffix not in _TABLES:
+    if target is not None and suffix not in TABLES:
         raise ConfigError(f"target names a column of a CSV file and means nothing for {name!r}; leave it out")
     if name in BUNDLED:
         if dir is not None:
@@ -100,7 +99,7 @@ def _read(name: str, dir: Path | None, target: str | None, task: Task | None) ->
         return load_bundled(name)
     if name in IDX_SETS:
         return load_idx_set(name, dir)
-    if suffix in (*_TABLES, ".npz"):
+    if suffix in (*TABLES, ".npz"):
         if not path.is_file():
             raise DataError(f"{name}: there is no file {path.absolute()}; correct the path")
         source = load_npz(path, task=task) if suffix == ".npz" else load_csv(path, target=target, task=task)

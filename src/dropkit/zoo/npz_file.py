@@ -33,7 +33,7 @@ def load_npz(path: Path, *, task: Task | None) -> Source:
     Raises:
         DataError: the file is missing or damaged, or its arrays do not fit together or have illegal values.
     """
-    arrays = _read(path)
+    arrays = read_arrays(path)
     names = arrays.pop("class_names", None)
     parts = [part for part in _PARTS if f"x_{part}" in arrays]
     expected = {f"{axis}_{part}" for part in parts for axis in "xy"} if parts else {"x", "y"}
@@ -71,7 +71,8 @@ def load_npz(path: Path, *, task: Task | None) -> Source:
     )
 
 
-def _read(path: Path) -> dict[str, Array]:
+def read_arrays(path: Path) -> dict[str, Array]:
+    """Return all arrays in ``path`` by name."""
     if not zipfile.is_zipfile(path):  # np.load would take anything else for a pickle
         raise DataError(f"{path}: damaged or no NPZ file; write it (again) with np.savez")
     try:

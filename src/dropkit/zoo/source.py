@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from dropkit.core import DataError
-from dropkit.zoo.data import Data, Part, Task
+from dropkit.zoo.data import Data, Inputs, Part, Task
 from dropkit.zoo.split import Parts
 
 Array = NDArray[Any]
@@ -35,6 +35,8 @@ class Source:
         image: Whether ``x`` holds images ``(C, H, W)``.
         val: Validation part used where none is asked for, as a count or a fraction.
         test: Test part used where none is asked for, as a count or a fraction.
+        columns: Names of the columns of ``x``, where it is a table that has them.
+        target: Name of the column of ``y``, where it has one.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Source:
     image: bool = False
     val: int | float = 0.2
     test: int | float = 0.2
+    columns: tuple[str, ...] | None = None
+    target: str | None = None
 
 
 def assemble(source: Source, parts: Parts) -> Data:
@@ -74,8 +78,10 @@ def assemble(source: Source, parts: Parts) -> Data:
             )
         y = torch.from_numpy(((source.y - mean) / std).astype(np.float32))
 
+    inputs = None
     if isinstance(source.x, np.ndarray):
-        train, val, test = _from_array(source.x, source.scaling, y, parts)
+        inputs = _inputs(source, source.x, parts)
+        train, val, test = _from_array(source.x, inputs, y, parts)
     else:
         train, val, test = _from_dataset(source.x, y, parts)
     return Data(
@@ -90,22 +96,26 @@ def assemble(source: Source, parts: Parts) -> Data:
         target_mean=mean,
         target_std=std,
         image=source.image,
+        inputs=inputs,
     )
 
 
-def _from_array(x: Array, scaling: float | Literal["standardise"], y: Tensor, parts: Parts) -> list[Part]:
+def _inputs(source: Source, x: Array, parts: Parts) -> Inputs:
     offset: Array = np.zeros((), np.float32)
-    if scaling == "standardise":
+    if source.scaling == "standardise":
         train = x[parts.train].astype(np.float64)
         constant = train.max(axis=0) == train.min(axis=0)  # its computed deviation may be 1e-17 instead of 0
         offset = np.where(constant, train[0], train.mean(axis=0))
         scale = np.where(constant, 1.0, train.std(axis=0))
     else:
-        scale = np.array(scaling, np.float32)  # float32: an image set must not pass through float64
+        scale = np.array(source.scaling, np.float32)  # float32: an image set must not pass through float64
+    return Inputs(offset, scale, source.columns, source.target)
+
+
+def _from_array(x: Array, inputs: Inputs, y: Tensor, parts: Parts) -> list[Part]:
     made: list[Part] = []
     for index in (parts.train, parts.val, parts.test):
-        scaled = ((x[index] - offset) / scale).astype(np.float32)
-        made.append(TensorDataset(torch.from_numpy(scaled), y[torch.from_numpy(index)]))
+        made.append(TensorDataset(torch.from_numpy(inputs.of(x[index])), y[torch.from_numpy(index)]))
     return made
 
 
