@@ -3,7 +3,9 @@
 from dropkit.infer.acquisition import bald, batch_bald, entropy, least_confidence
 from dropkit.infer.active import ActiveLearning
 from dropkit.infer.conformal import ConformalIntervals, ConformalSets, conformal_quantile
+from dropkit.infer.enumeration import Enumeration, enumerate_masks
 from dropkit.infer.fold import fold
+from dropkit.infer.geometric_mean import geometric_mean
 from dropkit.infer.isotonic import IsotonicCalibration
 from dropkit.infer.predicting import predict
 from dropkit.infer.prediction import Prediction
@@ -13,6 +15,7 @@ __all__ = [
     "ActiveLearning",
     "ConformalIntervals",
     "ConformalSets",
+    "Enumeration",
     "IsotonicCalibration",
     "Prediction",
     "TemperatureScaling",
@@ -21,7 +24,9 @@ __all__ = [
     "batch_bald",
     "conformal_quantile",
     "entropy",
+    "enumerate_masks",
     "fold",
+    "geometric_mean",
     "least_confidence",
     "predict",
 ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dropkit.core import ShapeError
-from dropkit.random import Key, keep_mask, mask_shape, next_key, normal, skip_key, uniform
+from dropkit.random import Key, given_mask, keep_mask, mask_shape, next_key, normal, skip_key, uniform
 from dropkit.random.packed import without_rows
 
 
@@ -43,6 +43,8 @@ def draw_keep(
         skip_key(site, generator)
         return torch.full(tuple(shape), bool(known), device=device)
     drawn = mask_shape(shape, site, generator, batched=batched)
+    if (keep := given_mask(drawn, rate, site, generator, device)) is not None:
+        return keep.expand(tuple(shape))
     return keep_mask(drawn, rate, _key(site, generator, device, batched), device).expand(tuple(shape))
 
 

@@ -15,7 +15,7 @@ from dropkit.ops import reference
 from dropkit.ops.kernels import direct
 from dropkit.ops.kernels import masked as native
 from dropkit.ops.law import Law
-from dropkit.random import keep_mask, mask_shape, next_key
+from dropkit.random import given_mask, keep_mask, mask_shape, next_key
 from dropkit.random.packed import without_rows
 from dropkit.random.stream import innermost
 
@@ -41,6 +41,8 @@ def masked(
     """
     if (current := innermost()) is not None and current.shared_axis is not None:
         shape = mask_shape(x.shape if shape is None else shape, site, generator, batched=batched)
+        if (keep := given_mask(shape, law.rate, site, generator, x.device)) is not None:
+            return reference.apply(x, law, keep)
     key = next_key(site, generator, x.device)
     if not batched:
         key = without_rows(key, site)

@@ -2,6 +2,7 @@
 
 from dropkit.random.bits import keep_mask, normal, uniform
 from dropkit.random.draw import next_key, next_place, skip_key
+from dropkit.random.given import GivenMasks, given_mask
 from dropkit.random.key import Key, child_seed
 from dropkit.random.reference import mask
 from dropkit.random.schedule import Schedule
@@ -9,10 +10,12 @@ from dropkit.random.shared import mask_shape
 from dropkit.random.stream import Stream, step, stream
 
 __all__ = [
+    "GivenMasks",
     "Key",
     "Schedule",
     "Stream",
     "child_seed",
+    "given_mask",
     "keep_mask",
     "mask",
     "mask_shape",
