@@ -7,6 +7,7 @@ from dropkit.surgery.attached import attached
 from dropkit.surgery.auditing import Audit, AuditSite, AuditWarning, audit
 from dropkit.surgery.planning import plan
 from dropkit.surgery.plans import Plan, Site
+from dropkit.surgery.ready import ReadyPlan, ready, ready_plans
 from dropkit.surgery.rules import Rule
 from dropkit.surgery.setting import RatesSet, set_rate
 from dropkit.surgery.taking import Skipped
@@ -20,6 +21,7 @@ __all__ = [
     "AuditWarning",
     "Plan",
     "RatesSet",
+    "ReadyPlan",
     "Rule",
     "Site",
     "Skipped",
@@ -27,5 +29,7 @@ __all__ = [
     "attached",
     "audit",
     "plan",
+    "ready",
+    "ready_plans",
     "set_rate",
 ]

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from dropkit.core import DtypeError, NoMatchError, PlanError
+from dropkit.core import DtypeError, InputError, NoMatchError, PlanError
 from dropkit.nn import LinearByDepth
 from dropkit.surgery.address import Map, Target
 from dropkit.surgery.plans import Place, Plan, Site, settle, site_id
 from dropkit.surgery.rates import SiteRate
+from dropkit.surgery.ready import own_dropout, ready_plan
 from dropkit.surgery.rules import Rule
 from dropkit.surgery.trace import trace
 from dropkit.surgery.tree import Tree
 
 
-def plan(model: nn.Module, rules: Iterable[Rule], *, example_inputs: Any = None) -> Plan:
+def plan(model: nn.Module, rules: Iterable[Rule] | str, *, example_inputs: Any = None) -> Plan:
     """Find where ``rules`` apply in ``model``. Nothing is changed; print the plan to see what would be.
 
     Args:
         model: Any module, which may be compiled or wrapped in DDP.
-        rules: Rules, none included. Each must match something.
+        rules: Rules, none included. Each must match something. Or the name of a ready-made plan, see
+            :func:`dropkit.surgery.ready_plans`.
         example_inputs: A tensor, a tuple of positional arguments or a dict of keyword arguments. With it, one
             forward is run and functional activations (``F.relu``, ``torch.tanh``, ``x.relu()`` ...) become
             sites of ``"hidden"``; ``"fc"`` then takes the Linear called last for the last one. The run leaves
@@ -35,7 +38,10 @@ def plan(model: nn.Module, rules: Iterable[Rule], *, example_inputs: Any = None)
         NoMatchError: A rule matches nothing; the text says why.
         PlanError: Rules conflict, a site cannot be attached to, or the model fails on the example.
         DtypeError: ``"input"`` is asked for, and the example's first tensor is not floating point.
+        UnknownNameError: There is no ready-made plan of that name.
     """
+    if isinstance(rules, str):
+        return _ready(model, rules, example_inputs)
     if isinstance(rules, Rule):
         raise PlanError("rules must be a list of Rule, got a single Rule; put it in a list")
     given = tuple(rules)
@@ -52,6 +58,15 @@ def plan(model: nn.Module, rules: Iterable[Rule], *, example_inputs: Any = None)
         callers=() if seen is None else seen.callers,
         notes=tuple(dict.fromkeys(planner.notes)),
     )
+
+
+def _ready(model: nn.Module, name: str, example_inputs: Any) -> Plan:
+    entry = ready_plan(name)
+    try:
+        made = plan(model, entry.rules(model), example_inputs=example_inputs)
+    except InputError as error:
+        raise type(error)(f"ready plan {name!r} needs {entry.needs}: {error}") from None
+    return replace(made, notes=(*made.notes, *entry.notes, *own_dropout(Tree(model))))
 
 
 class _Planner:
