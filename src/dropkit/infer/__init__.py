@@ -10,6 +10,7 @@ from dropkit.infer.isotonic import IsotonicCalibration
 from dropkit.infer.predicting import predict
 from dropkit.infer.prediction import Prediction
 from dropkit.infer.scaling import TemperatureScaling, VectorScaling
+from dropkit.infer.scaling_curve import ScalingCurve, scaling_curve
 
 __all__ = [
     "ActiveLearning",
@@ -18,6 +19,7 @@ __all__ = [
     "Enumeration",
     "IsotonicCalibration",
     "Prediction",
+    "ScalingCurve",
     "TemperatureScaling",
     "VectorScaling",
     "bald",
@@ -29,4 +31,5 @@ __all__ = [
     "geometric_mean",
     "least_confidence",
     "predict",
+    "scaling_curve",
 ]

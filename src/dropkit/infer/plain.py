@@ -1,0 +1,59 @@
+"""The plain pass of a model in eval mode, which with dropout is the weight-scaled network."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from dropkit.core import DataError, PlanError
+from dropkit.surgery.tree import Tree
+
+
+def shared_copy(model: nn.Module) -> nn.Module:
+    """Return a copy in eval mode with the same parameters and buffers of its own, so that the model stays as it is."""
+    root = Tree(model).root
+    try:
+        made = copy.deepcopy(root, {id(p): p for p in root.parameters()})
+    except Exception as error:
+        raise PlanError(
+            f"the model cannot be copied, which keeps the original as it is: {type(error).__name__}: {error}"
+        ) from error
+    return made.eval()
+
+
+def plain_pass(model: nn.Module, *inputs: Any, batch_dim: int = 0, **forward_kwargs: Any) -> Tensor:
+    """Return what the model says in eval mode; it is not touched.
+
+    Args:
+        model: Any module that returns one floating-point tensor.
+        inputs: What its forward takes; or one ``DataLoader``, whose batches are tensors or begin with one.
+        batch_dim: Axis of the batch in the outputs, along which the batches of a ``DataLoader`` are joined.
+        forward_kwargs: Keyword arguments of the forward.
+
+    Raises:
+        DataError: It returns something else, or there is no input.
+    """
+    made = shared_copy(model)
+    with torch.inference_mode():
+        outputs = [_tensor(made(*batch, **forward_kwargs)) for batch in _batches(inputs)]
+    if not outputs:
+        raise DataError("the DataLoader is empty; there is nothing to predict")
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, batch_dim)
+
+
+def _batches(inputs: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
+    if len(inputs) != 1 or not isinstance(inputs[0], DataLoader):
+        return [inputs]
+    return ((batch[0],) if isinstance(batch, (tuple, list)) else (batch,) for batch in inputs[0])
+
+
+def _tensor(value: Any) -> Tensor:
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        what = "a dict" if isinstance(value, Mapping) else f"a {type(value).__name__}"
+        raise DataError(f"the model must return one floating-point tensor, got {what}; wrap it")
+    return value
