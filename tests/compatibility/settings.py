@@ -1,7 +1,7 @@
 """Settings that people train in: each tells whether a plan works there, by what comes out.
 
-A setting returns None where the outputs, and gradients where there are any, are those of the plan on the bare model under
-the same stream, and raises what the library raises where it refuses.
+A setting returns None where the outputs, and gradients where there are any, are those of the plan on the bare model
+under the same stream, and raises what the library raises where it refuses.
 """
 
 import copy

@@ -48,6 +48,7 @@ class CallForward:
         self.settings: list[Setting] = []
         self._drops: dict[Key, Drop] = {}
         self._in_eval = False
+        self._idle = True
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:
@@ -100,6 +101,7 @@ class CallForward:
         """Look at the sites again, after one of them was changed."""
         self._drops = {key: drop for _, drops in self.parts for key, drop in drops.items()}
         self._in_eval = any(drop.acts_in_eval for drop in self._drops.values())
+        self._idle = not self._in_eval and all(drop.never_drops for drop in self._drops.values())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the original forward."""
@@ -115,7 +117,8 @@ class CallForward:
             finally:
                 mode.frames.pop()
         watched = taking is not None and (taking.in_training if training else taking.in_eval)
-        if not (drops or watched or self.settings):
+        idle = not drops or (self._idle and torch._C._len_torch_function_stack() == 0)  # an audit looks on
+        if idle and not (watched or self.settings):
             return self._run(args, kwargs)
         with CallMode(Frame(self.module, drops, taking, self.settings)):
             return self._run(args, kwargs)

@@ -41,6 +41,11 @@ class Drop:
         """Whether it does something in eval mode."""
         return self.forced or self._own_in_eval
 
+    @property
+    def never_drops(self) -> bool:
+        """Whether its rate is 0, and will be."""
+        return isinstance(self.rate, float) and self.rate == 0.0 and not self.forced
+
     def belongs_to(self, plan: Plan) -> bool:
         """Whether ``plan`` put it there."""
         return self.plan is plan or self.plan == plan
