@@ -12,13 +12,13 @@ from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader
 
 from dropkit.core import ConfigError, DataError, NoMatchError, PlanError
-from dropkit.infer.members import Members, Outputs
+from dropkit.infer.members import Members
+from dropkit.infer.outputs import ALONE, Finish
 from dropkit.infer.pace import Pace
-from dropkit.infer.prediction import Mode, Moments, Prediction, Task
+from dropkit.infer.prediction import Mode, Moments, Prediction, Task, joined
 from dropkit.random.key import seed_words
 from dropkit.surgery.sampling import Sampler, sampler
 
-_ALONE = "output"  # name of a tensor that is all that a model returns
 _SHARE_OF_MEMORY = 0.25  # of what is free, by default
 _LOOKED_AT = 2  # samples of the forward pass that finds the sites
 _CHECKED = 64  # members at most between two looks at the error
@@ -78,7 +78,7 @@ def predict(
     loader = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], DataLoader) else None
     if loader is not None and tolerance is not None:
         raise ConfigError("tolerance needs all inputs at once; give tensors, not a DataLoader")
-    finish = _Finish(task, outputs)
+    finish = Finish(task, outputs)
     parts: list[dict[str, Prediction]] = []
     first, needed, longest, made, pace = 0, 0, 1, None, None
     for batch in [inputs] if loader is None else _batches(loader):
@@ -107,8 +107,8 @@ def predict(
     if not parts:
         raise DataError("the DataLoader is empty; there is nothing to predict")
     _check_varies(parts, cast(Sampler, made), members)
-    whole = {name: _joined([part[name] for part in parts], batch_dim) for name in parts[0]}
-    return whole[_ALONE] if finish.alone else whole
+    whole = {name: joined([part[name] for part in parts], batch_dim) for name in parts[0]}
+    return whole[ALONE] if finish.alone else whole
 
 
 def _gather(
@@ -133,37 +133,6 @@ def _gather(
         if tolerance is not None and max(m.largest_error for m in moments.values()) <= tolerance:
             break
     return {name: held.prediction(used, dtypes[name]) for name, held in moments.items()}
-
-
-class _Finish:
-    """Turns what a model returns into a dict of tensors."""
-
-    def __init__(self, task: Task | None, outputs: str) -> None:
-        self.alone = False
-        self._softmax = task == "classification" and outputs == "logits"
-
-    def __call__(self, value: Any) -> Outputs:
-        self.alone = isinstance(value, Tensor)
-        named = {_ALONE: value} if self.alone else value
-        if not isinstance(named, Mapping):
-            raise DataError(
-                f"the model must return a tensor or a dict of tensors, got a {type(value).__name__}; wrap it in a "
-                "module that does"
-            )
-        found = {}
-        for name, item in named.items():
-            if item is None:
-                continue
-            if not isinstance(item, Tensor) or not item.is_floating_point():
-                kind = f"a tensor of {item.dtype}" if isinstance(item, Tensor) else f"a {type(item).__name__}"
-                raise DataError(
-                    f"output {name!r} of the model is {kind}, not a floating-point tensor; switch it off, or wrap "
-                    "the model"
-                )
-            found[str(name)] = item.softmax(-1) if self._softmax else item
-        if not found:
-            raise DataError("the model returns no tensor")
-        return found
 
 
 def _check(
@@ -253,23 +222,3 @@ def _check_varies(parts: list[dict[str, Prediction]], made: Sampler, members: in
             f"the outputs of all members are equal, though sites were active: {', '.join(map(repr, made.sites))}; what "
             "they drop does not reach the output"
         )
-
-
-def _joined(parts: list[Prediction], axis: int) -> Prediction:
-    if len(parts) == 1:
-        return parts[0]
-
-    def along(name: str, offset: int = 0) -> Tensor | None:
-        values = [getattr(part, name) for part in parts]
-        return None if values[0] is None else torch.cat(values, dim=axis + offset if axis >= 0 else axis)
-
-    entropies = [part._expected_entropy for part in parts]
-    return Prediction(
-        cast(Tensor, along("mean")),
-        cast(Tensor, along("variance")),
-        parts[0].n_members,
-        parts[0].mode,
-        parts[0].task,
-        None if entropies[0] is None else torch.cat(cast(list[Tensor], entropies), dim=axis),
-        along("_members", 1),
-    )

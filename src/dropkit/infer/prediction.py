@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -186,3 +186,24 @@ class Moments:
             (self._entropies / self.count).to(dtype) if self._task == "classification" else None,
             None if self._kept is None else torch.cat(self._kept),
         )
+
+
+def joined(parts: list[Prediction], axis: int) -> Prediction:
+    """Return the prediction of all samples from those of batches, which are parts of ``axis``."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def along(name: str, offset: int = 0) -> Tensor | None:
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else torch.cat(values, dim=axis + offset if axis >= 0 else axis)
+
+    entropies = [part._expected_entropy for part in parts]
+    return Prediction(
+        cast(Tensor, along("mean")),
+        cast(Tensor, along("variance")),
+        parts[0].n_members,
+        parts[0].mode,
+        parts[0].task,
+        None if entropies[0] is None else torch.cat(cast(list[Tensor], entropies), dim=axis),
+        along("_members", 1),
+    )
