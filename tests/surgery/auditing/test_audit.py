@@ -336,3 +336,16 @@ def test_in_any_tree_exactly_what_was_planted_is_found(parts):
     sites = found(Planted(parts), X)
     assert {id: site.rate for id, site in sites.items()} == pytest.approx(planted(parts))
     assert all(site.controllable for site in sites.values())
+
+
+def test_the_fast_path_of_eval_mode_is_reported_where_a_plan_ends_it():
+    model = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    x = torch.ones(2, 3, 8)
+    plan = dk.plan(model, [dk.Rule(at="linear1", rate=0.5)])
+    codes = {warning.code: warning for warning in dk.audit(model, x).warnings}
+    assert "fast-path-lost" not in codes
+    with plan.apply(model):
+        codes = {warning.code: warning for warning in dk.audit(model, x).warnings}
+        assert "'linear1'" in codes["fast-path-lost"].message
+    with dk.plan(model, [dk.Rule(at=":relu#0", rate=0.5)], example_inputs=x).apply(model):
+        assert "fast-path-lost" not in {warning.code for warning in dk.audit(model, x).warnings}

@@ -63,6 +63,17 @@ def _modules(tree: Tree) -> Iterator[AuditWarning]:
                 name,
                 "dropout= acts between layers, and there is only one: it does nothing",
             )
+        if isinstance(module, nn.TransformerEncoderLayer) and (inside := _hooked(module)):
+            yield AuditWarning(
+                "fast-path-lost",
+                name,
+                f"a hook on {', '.join(map(repr, inside))} ends its fused code of eval mode; it is back once the plan, "
+                "or whatever set the hook, is taken off",
+            )
+
+
+def _hooked(module: nn.Module) -> list[str]:
+    return [name for name, part in module.named_modules() if part._forward_hooks or part._forward_pre_hooks]
 
 
 def _ways(watch: Watch, last: set[str]) -> Iterator[AuditWarning]:
