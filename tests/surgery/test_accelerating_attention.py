@@ -7,7 +7,7 @@ from torch import nn
 
 import dropkit as dk
 from dropkit import ops
-from dropkit.surgery.existing.attention import _INNER
+from dropkit.surgery.existing.attention import INNER
 from tests.laws import assert_frequency
 
 from .models import Holder, assert_same, snapshot
@@ -175,7 +175,7 @@ def test_the_inner_twin_of_multi_head_attention_does_all_that_the_original_does(
 
 def test_the_inner_twin_reads_the_names_of_the_original():
     original = F.multi_head_attention_forward.__globals__
-    assert {name for name, value in _INNER.__globals__.items() if original.get(name) is not value} == {
+    assert {name for name, value in INNER.__globals__.items() if original.get(name) is not value} == {
         "has_torch_function"
     }
 

@@ -159,7 +159,7 @@ def test_hidden_finds_nothing_even_with_an_example():
 
 
 @pytest.mark.parametrize(
-    ("at", "text"), [("attention", "reserved and not supported yet"), ("re:(", "not a regular expression")]
+    ("at", "text"), [("embedding", "reserved and not supported yet"), ("re:(", "not a regular expression")]
 )
 def test_addresses_that_cannot_be_used(at, text):
     with pytest.raises(PlanError, match=text):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -14,7 +14,7 @@ from dropkit.core import DtypeError, InputError, ShapeError
 from dropkit.ops.drop import drop
 from dropkit.ops.kernels import attention as native
 from dropkit.ops.law import selecting
-from dropkit.ops.probabilities import probabilities
+from dropkit.ops.probabilities import normalised, probabilities, scores
 from dropkit.ops.rate import Rate
 from dropkit.ops.reference import check_input, keep_scale
 from dropkit.random import mask_shape, next_key, skip_key
@@ -102,6 +102,45 @@ def attention(
             k, v = (_repeated(x, lead[-1]) for x in (k, v))
         p = probabilities(q, k, mask, is_causal, scale)
         return (drop(p, used, None, generator=generator, site=site) @ v.to(p.dtype)).to(q.dtype)
+
+
+def attention_through(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    mask: Tensor | None,
+    is_causal: bool,
+    scale: float | None,
+    enable_gqa: bool,
+    on_scores: Callable[[Tensor], Tensor] | None = None,
+    on_probabilities: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Attend as :func:`attention` does, with any function of the scores or of the probabilities on the way.
+
+    Args:
+        q: Queries, shape ``(*, H, L, E)``.
+        k: Keys, shape ``(*, H, S, E)``.
+        v: Values, shape ``(*, H, S, Ev)``.
+        mask: As in :func:`attention`.
+        is_causal: As in :func:`attention`.
+        scale: As in :func:`attention`.
+        enable_gqa: As in :func:`attention`.
+        on_scores: Makes other scores of scores, shape ``(*, H, L, S)``, in fp32, or in fp64 for fp64.
+        on_probabilities: Makes other probabilities of probabilities, likewise.
+    """
+    lead = _check(q, k, v, mask, is_causal, enable_gqa)
+    if scale is None:
+        scale = q.shape[-1] ** -0.5 if q.shape[-1] else 1.0
+    device = q.device.type
+    if torch.is_autocast_enabled(device):
+        q, k, v, mask = _autocast(torch.get_autocast_dtype(device), q, k, v, mask)
+    with torch.autocast(device, enabled=False):
+        if enable_gqa:
+            k, v = (_repeated(x, lead[-1]) for x in (k, v))
+        s = scores(q, k, mask, is_causal, scale)
+        p = normalised(s if on_scores is None else on_scores(s))
+        return ((p if on_probabilities is None else on_probabilities(p)) @ v.to(p.dtype)).to(q.dtype)
 
 
 def _repeated(x: Tensor, heads: int) -> Tensor:

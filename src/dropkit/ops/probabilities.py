@@ -21,12 +21,22 @@ def probabilities(q: Tensor, k: Tensor, mask: Tensor | None, is_causal: bool, sc
     Returns:
         Shape ``(*, L, S)``.
     """
+    return normalised(scores(q, k, mask, is_causal, scale))
+
+
+def scores(q: Tensor, k: Tensor, mask: Tensor | None, is_causal: bool, scale: float) -> Tensor:
+    """Return ``q k^T * scale + mask``, -inf where nothing may be attended to; see :func:`probabilities`."""
     wide = torch.float64 if q.dtype == torch.float64 else torch.float32
-    scores = (q.to(wide) * scale) @ k.to(wide).transpose(-2, -1)
+    products = (q.to(wide) * scale) @ k.to(wide).transpose(-2, -1)
     if is_causal:
-        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
-    if mask is not None:
-        scores = torch.where(mask, scores, -torch.inf) if mask.dtype == torch.bool else scores + mask.to(wide)
+        mask = torch.ones(products.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    if mask is None:
+        return products
+    return torch.where(mask, products, -torch.inf) if mask.dtype == torch.bool else products + mask.to(wide)
+
+
+def normalised(scores: Tensor) -> Tensor:
+    """Return the softmax over the last axis, zero for a row of -inf."""
     if scores.shape[-1] == 0:
         return scores
     nothing = scores.amax(-1, keepdim=True) == -torch.inf

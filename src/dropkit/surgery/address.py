@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -13,19 +13,34 @@ from torch.nn.modules.conv import _ConvNd
 
 from dropkit.core import NoMatchError, PlanError
 from dropkit.surgery.activations import ACTIVATION_MODULES, ACTIVATION_TYPE_NAMES
-from dropkit.surgery.plans import site_id
+from dropkit.surgery.builtin import own_function
+from dropkit.surgery.plans import Place, site_id
 from dropkit.surgery.trace import Trace
 from dropkit.surgery.tree import Tree, type_names
 
-RESERVED = ("attention", "embedding", "recurrent", "residual", "weights")
+RESERVED = ("embedding", "recurrent", "weights")
 
 
 class Target(NamedTuple):
-    """A module, or call ``number`` (from 0) of ``function`` that its forward makes."""
+    """A module, or argument ``argument`` of call ``number`` (from 0) of ``function`` that its forward makes."""
 
     module: str
     function: str = ""
     number: int = 0
+    argument: int = 0
+
+
+def place_of(address: str) -> Place | None:
+    """Return the place that an address is about, or None where the rule's ``on`` says it."""
+    last = address.rpartition(":")[2]
+    if last in ("input", "attention") and (address == last or address.endswith(f":{last}")):
+        return last  # type: ignore[return-value]
+    return "branch" if address == "residual" or address.endswith(":branch") else None
+
+
+def needs_flow(addresses: Iterable[str]) -> bool:
+    """Whether any of ``addresses`` is found by following the tensors of a forward."""
+    return any(place_of(address) in ("attention", "branch") for address in addresses)
 
 
 class Map:
@@ -44,6 +59,8 @@ class Map:
             "hidden": self._hidden,
             "fc": self._fc,
             "conv": self._conv,
+            "attention": self._attention,
+            "residual": self._residual,
         }
 
     def find(self, address: str) -> list[Target]:
@@ -64,7 +81,7 @@ class Map:
         if address.startswith("re:"):
             return self._regex(address)
         if ":" in address:
-            return self._calls(address)
+            return self._placed(address) if needs_flow([address]) else self._calls(address)
         return self._names(address) or self._types(address)
 
     def unreachable(self, name: str) -> str | None:
@@ -130,6 +147,50 @@ class Map:
         ]
         if not found:
             raise NoMatchError("the model has no Conv module; use 'fc', 'hidden' or a type name")
+        return found
+
+    def _attention(self) -> list[Target]:
+        if self.trace is None or self.trace.flow is None:
+            known = "multi_head_attention_forward"
+            found = [
+                Target(n, known) for n, module in self.tree.modules.items() if own_function(module) == known
+            ]
+            if not found:
+                raise NoMatchError(
+                    "the model has no nn.MultiheadAttention; pass example_inputs= to dropkit.plan, so that other "
+                    "attention (scaled_dot_product_attention, or a softmax and a product) is found by running one "
+                    "forward"
+                )
+            return found
+        found = [Target(*call) for call in self.trace.flow.attentions]
+        if not found:
+            raise NoMatchError(
+                "the model computed no attention on the example: no nn.MultiheadAttention, no "
+                "scaled_dot_product_attention, and no softmax whose result is multiplied with values"
+            )
+        return found
+
+    def _residual(self) -> list[Target]:
+        if self.trace is None or self.trace.flow is None:
+            raise NoMatchError(
+                "'residual' means branches that are added to their own input; pass example_inputs= to dropkit.plan, so "
+                "that they are found by running one forward, or name the modules and give on='branch'"
+            )
+        found = [Target(*branch) for branch in self.trace.flow.branches]
+        if not found:
+            raise NoMatchError(
+                "the model has no residual connection: on the example, nothing was added to what it was computed from"
+            )
+        return found
+
+    def _placed(self, address: str) -> list[Target]:
+        place = place_of(address)
+        targets = self._attention() if place == "attention" else self._residual()
+        ids = {site_id(t.module, str(place), t.function, t.number): t for t in targets}
+        found = [target for name, target in ids.items() if fnmatchcase(name, address)]
+        if not found:
+            near = get_close_matches(address, ids, n=1, cutoff=0.0)
+            raise NoMatchError(f"no {place} has an id that matches {address!r}; nearest: {near[0]!r}")
         return found
 
     def _regex(self, address: str) -> list[Target]:

@@ -12,6 +12,7 @@ from torch import nn
 
 from dropkit.core import NoMatchError, PlanError
 from dropkit.surgery.applied import Applied, forget_compiled_code
+from dropkit.surgery.attending import AttentionDrop
 from dropkit.surgery.calls import CallForward, Key
 from dropkit.surgery.drop import Drop, InputHook, OutputHook
 from dropkit.surgery.plans import Plan, Site
@@ -103,8 +104,8 @@ def _attach(plan: Plan, tree: Tree) -> None:
     for site in plan.sites:
         module = tree.modules[site.module]
         if site.function:
-            calls.setdefault(site.module, {})[site.function, site.index, site.on] = Drop(plan, site)
-        elif site.on == "output":
+            calls.setdefault(site.module, {})[site.function, site.index, site.on] = _at_call(plan, site)
+        elif site.on in ("output", "branch"):
             module.register_forward_hook(OutputHook(plan, site))
         else:
             module.register_forward_pre_hook(InputHook(plan, site, _parameters(module)), with_kwargs=True)
@@ -113,6 +114,10 @@ def _attach(plan: Plan, tree: Tree) -> None:
         for name in dict.fromkeys((*calls, *plan.callers)):
             if name in tree.modules and name not in tree.scripted:
                 CallForward.of(tree.modules[name]).add(plan, calls.get(name, {}))
+
+
+def _at_call(plan: Plan, site: Site) -> Drop:
+    return AttentionDrop(plan, site) if site.on == "attention" else Drop(plan, site)
 
 
 def _parameters(module: nn.Module) -> tuple[str, ...]:

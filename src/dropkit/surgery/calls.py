@@ -13,7 +13,8 @@ from dropkit.core import PlanError
 from dropkit.random.recompute import Tape, region
 from dropkit.surgery.activations import FUNCTION_NAMES
 from dropkit.surgery.drop import Drop, call
-from dropkit.surgery.existing import BY_HAND, CALLS
+from dropkit.surgery.existing import BY_HAND, CALLS, PLAIN
+from dropkit.surgery.operations import ADDITION, CASTS, SOFTMAX
 from dropkit.surgery.plans import Place, Plan
 
 if TYPE_CHECKING:
@@ -26,8 +27,13 @@ NAMES: dict[Any, str] = {
     **FUNCTION_NAMES,
     **{function: existing.name for function, existing in CALLS.items()},
     **BY_HAND,
+    **SOFTMAX,
+    **ADDITION,
+    **CASTS,
 }
-"""Every function that can be a site, by the name that ids have for it."""
+"""Every function that can be a site, or stand beside one, by the name that ids have for it."""
+
+_RANDOM = frozenset((*CALLS, *BY_HAND))
 
 
 class CallForward:
@@ -152,6 +158,7 @@ class Frame:
         self._settings = settings
         self._counts: dict[str, int] = {}
         self._region = _checkpointed()
+        self.dropped: Any = None  # attention probabilities that a plan has dropped
 
     def call(
         self,
@@ -164,6 +171,19 @@ class Frame:
         """Call ``func``, known as ``name``, with what its site asks for."""
         index = self._counts.get(name, 0)
         self._counts[name] = index + 1
+        attention: Any = self._drops.get((name, index, "attention"))
+        if attention is not None:
+            self._check_reach(attention)
+            self.dropped = attention.attend(mode, func, args, kwargs, self._module.training)
+            return self.dropped
+        if (
+            self.dropped is not None
+            and (func in PLAIN or func in CASTS)
+            and self.dropped is _first(args, kwargs)
+        ):
+            # What a plan has dropped is not dropped by the model, too.
+            self.dropped, done = (None, self.dropped) if func in PLAIN else (func(*args, **kwargs),) * 2
+            return done
         if self._settings and (existing := CALLS.get(func)) is not None:
             values = existing.bind(args, kwargs)
             for setting in self._settings:
@@ -171,22 +191,28 @@ class Frame:
             if self._taking is None:
                 return existing.call(func, values)
             args, kwargs = (), dict(values)
-        if self._taking is not None and func not in FUNCTION_NAMES:
+        if self._taking is not None and func in _RANDOM:
             inside = _checkpointed() is not self._region
             return self._taking.call(mode, index, func, args, kwargs, inside)
         before = self._drops.get((name, index, "input"))
         after = self._drops.get((name, index, "output"))
         drop = before or after
-        if drop is not None and _checkpointed() is not self._region:
+        if drop is not None:
+            self._check_reach(drop)
+        return call(func, args, kwargs, before, after, self._module.training)
+
+    def _check_reach(self, drop: Drop) -> None:
+        if _checkpointed() is not self._region:
             raise PlanError(
                 f"site {drop.site.id!r} is inside a checkpointed part of a forward, whose recomputation cannot be "
                 "reached; checkpoint whole modules, or leave the site out with except_="
             )
-        return call(func, args, kwargs, before, after, self._module.training)
 
 
 class Unwatched:
     """Stands where a frame does while calls belong to no site."""
+
+    dropped = None
 
     def call(
         self,
@@ -210,6 +236,10 @@ class CallMode(TorchFunctionMode):
     def __init__(self, frame: Any) -> None:
         super().__init__()
         self.frames: list[Any] = [frame]
+
+    def has_dropped(self, x: Any) -> bool:
+        """Whether a plan dropped ``x``, attention probabilities, in the forward that runs now."""
+        return self.frames[-1].dropped is x
 
     def is_top(self) -> bool:
         """Whether no other mode was entered since."""
@@ -238,6 +268,10 @@ class Paused:
 
     def __exit__(self, *error: object) -> None:
         torch.overrides._push_mode(self._mode)  # type: ignore[no-untyped-call]
+
+
+def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return args[0] if args else kwargs.get("input")
 
 
 def _checkpointed() -> Tape | None:

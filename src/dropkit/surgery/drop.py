@@ -78,7 +78,7 @@ class Drop:
     def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool) -> Arguments:
         """Return the arguments of a call with the first tensor among them dropped."""
         x = self.first(args, kwargs)
-        return _replaced(args, kwargs, x, self.tensor(x, training))
+        return replaced(args, kwargs, x, self.tensor(x, training))
 
     def first(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
         """Return the first tensor among the arguments, positional ones before keywords."""
@@ -142,14 +142,15 @@ def call(
     work = x.clone() if writes else x
     if before is not None:
         work = before.tensor(work, training)
-    args, kwargs = _replaced(args, kwargs, x, work)
+    args, kwargs = replaced(args, kwargs, x, work)
     value: Tensor = func(*args, **kwargs)
     if after is not None:
         value = after.tensor(value, training)
     return x.copy_(value) if writes else value
 
 
-def _replaced(args: tuple[Any, ...], kwargs: Mapping[str, Any], old: Tensor, new: Tensor) -> Arguments:
+def replaced(args: tuple[Any, ...], kwargs: Mapping[str, Any], old: Tensor, new: Tensor) -> Arguments:
+    """Return the arguments of a call with ``new`` in place of ``old``."""
     position = next((i for i, value in enumerate(args) if value is old), None)
     if position is not None:
         return (*args[:position], new, *args[position + 1 :]), dict(kwargs)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +11,17 @@ from torch import nn
 
 from dropkit.core import DtypeError, InputError, NoMatchError, PlanError
 from dropkit.nn import LinearByDepth
-from dropkit.surgery.address import Map, Target
+from dropkit.surgery.address import Map, Target, needs_flow, place_of
+from dropkit.surgery.calls import CallForward
 from dropkit.surgery.plans import Place, Plan, Site, settle, site_id
 from dropkit.surgery.rates import SiteRate
 from dropkit.surgery.ready import own_dropout, ready_plan
 from dropkit.surgery.rules import Rule
+from dropkit.surgery.taking import DropoutForward
 from dropkit.surgery.trace import trace
 from dropkit.surgery.tree import Tree
+
+_STAND_INS = (CallForward, DropoutForward)
 
 
 def plan(model: nn.Module, rules: Iterable[Rule] | str, *, example_inputs: Any = None) -> Plan:
@@ -49,13 +54,16 @@ def plan(model: nn.Module, rules: Iterable[Rule] | str, *, example_inputs: Any =
         if not isinstance(rule, Rule):
             raise PlanError(f"rules must be a list of Rule, got {rule!r}")
     tree = Tree(model)
-    seen = None if example_inputs is None else trace(tree, example_inputs)
+    follow = any(needs_flow((*rule.addresses, *rule.except_)) for rule in given)
+    with _as_written(tree):
+        seen = None if example_inputs is None else trace(tree, example_inputs, follow=follow)
     planner = _Planner(Map(tree, seen))
     found = [site for number, rule in enumerate(given) for site in planner.sites(number, rule)]
+    sites = settle(found, given)
     return Plan(
         rules=given,
-        sites=settle(found, given),
-        callers=() if seen is None else seen.callers,
+        sites=sites,
+        callers=() if seen is None else seen.callers_of({site.function for site in sites}),
         notes=tuple(dict.fromkeys(planner.notes)),
     )
 
@@ -67,6 +75,23 @@ def _ready(model: nn.Module, name: str, example_inputs: Any) -> Plan:
     except InputError as error:
         raise type(error)(f"ready plan {name!r} needs {entry.needs}: {error}") from None
     return replace(made, notes=(*made.notes, *entry.notes, *own_dropout(Tree(model))))
+
+
+@contextmanager
+def _as_written(tree: Tree) -> Iterator[None]:
+    """Run the body without what stands in for forwards, which would hide the functions that they call."""
+    stand_ins = [
+        (m, f) for m in tree.modules.values() if isinstance(f := m.__dict__.get("forward"), _STAND_INS)
+    ]
+    try:
+        for module, forward in stand_ins:
+            del module.__dict__["forward"]
+            if isinstance(forward, CallForward) and forward.original is not None:
+                module.__dict__["forward"] = forward.original
+        yield
+    finally:
+        for module, forward in stand_ins:
+            module.__dict__["forward"] = forward
 
 
 class _Planner:
@@ -93,7 +118,7 @@ class _Planner:
         if "hidden" in rule.addresses and self._map.trace is not None and self._tree.scripted:
             self.notes.append("activation functions called inside a torch.jit.ScriptModule were not seen")
         for address in rule.addresses:
-            on: Place = "input" if address == "input" or rule.on == "input" else "output"
+            on = self._place(rule, address)
             try:
                 found |= dict.fromkeys((target, on) for target in self._map.find(address))
             except NoMatchError as error:
@@ -102,6 +127,17 @@ class _Planner:
             raise NoMatchError(f"rule at {rule.at!r} matches nothing: {'; '.join(reasons)}")
         self.notes += [f"rule at {rule.at!r}: {reason}" for reason in reasons]
         return found
+
+    def _place(self, rule: Rule, address: str) -> Place:
+        place = place_of(address)
+        chosen: Place = rule.on if rule.on != "weight" else "output"
+        if place is None or (place == "input" and address != "input"):
+            return chosen
+        if place != "input" and rule.on not in ("output", place):
+            raise PlanError(
+                f"rule at {rule.at!r}: {address!r} says what is dropped; leave out on={rule.on!r}"
+            )
+        return place
 
     def _without_exceptions(
         self, rule: Rule, found: dict[tuple[Target, Place], None]
@@ -160,6 +196,14 @@ class _Planner:
                 )
             if not target.function and target.module not in seen.called:
                 self.notes.append(f"module {target.module!r} was not called on the example")
+        flow = None if seen is None else seen.flow
+        rates = {} if flow is None else {Target(*call): own for call, own in flow.attentions.items()}
+        own = rates.get(target) or (0.0 if flow is not None else getattr(module, "dropout", 0.0))
+        if on == "attention" and own:
+            self.notes.append(
+                f"site {name!r}: the model drops there itself, at rate {own:g}; this rule stands in for that while "
+                "applied"
+            )
         for part in self._fast_paths(target):
             self.notes.append(f"while applied, {part} does not take its fast path in eval mode")
         return Site(
@@ -172,6 +216,7 @@ class _Planner:
             type=type(module).__name__,
             function=target.function,
             index=target.number,
+            argument=target.argument,
             rule=number,
         )
 

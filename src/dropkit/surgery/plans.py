@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dropkit.surgery.applied import Applied
 
-Place = Literal["output", "input"]
+Place = Literal["output", "input", "attention", "branch"]
 
 SCHEMA = 1
 
@@ -29,16 +29,19 @@ class Site:
 
     Args:
         id: Name of the site, which alone (with the stream's key) decides its masks: ``<module>``,
-            ``<module>:input``, ``<module>:<function>#k`` or ``<module>:<function>#k:input``. The root module's
-            name is empty; dropout on its output is ``:output``.
+            ``<module>:input``, ``<module>:branch``, ``<module>:<function>#k`` or, at another place than the output of
+            that call, ``<module>:<function>#k:<on>``. The root module's name is empty; dropout on its output is
+            ``:output``.
         module: Dotted name of the module attached to, or of the one whose forward calls ``function``.
-        on: ``"output"`` or ``"input"``.
+        on: ``"output"``, ``"input"``, ``"attention"`` (inside of a call that computes attention) or ``"branch"`` (a
+            module's output, or a term of a sum, that somebody adds to that module's input).
         variant: Name in the catalogue.
         rate: Probability of dropping, in ``[0, 1]``, or the schedule that gives it for a step.
         options: Further arguments of the variant's op.
         type: Class of ``module``, checked when the plan is applied.
         function: Canonical name of the function called, or empty for a module's own input or output.
         index: Number ``k`` of the call, counted by function name from 0 in each forward of ``module``.
+        argument: Which argument of ``function`` the branch is, if it is one.
         rule: Index in ``Plan.rules`` of the rule it comes from; -1 for a site that no rule put there.
     """
 
@@ -51,13 +54,14 @@ class Site:
     type: str
     function: str = ""
     index: int = 0
+    argument: int = 0
     rule: int = -1
 
 
 def site_id(module: str, on: str, function: str = "", index: int = 0) -> str:
     """Return the id of a site."""
     if function:
-        return f"{module}:{function}#{index}" + (":input" if on == "input" else "")
+        return f"{module}:{function}#{index}" + ("" if on == "output" else f":{on}")
     return module if module and on == "output" else f"{module}:{on}"
 
 

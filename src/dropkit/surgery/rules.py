@@ -75,15 +75,16 @@ class Rule:
     """One line of a plan: put ``variant`` at ``at``, with probability ``rate``.
 
     Args:
-        at: Address, or several of which any may match: ``"input"``, ``"hidden"``, ``"conv"``, ``"fc"``, a type
-            name, a glob over dotted module names, or ``"re:..."``.
+        at: Address, or several of which any may match: ``"input"``, ``"hidden"``, ``"conv"``, ``"fc"``,
+            ``"attention"``, ``"residual"``, a type name, a glob over dotted module names, or ``"re:..."``.
         variant: Name in the catalogue.
         rate: Probability (dimensionless) of *dropping*, in ``[0, 1]``. None: the variant's default. Or a schedule, or
             a function from the step to a rate: it is asked at every forward, for the step of the innermost stream.
             Or ``dropkit.nn.LinearByDepth``: sites get rates in their order. Or any of these as plain data.
         except_: Addresses to leave out, written like ``at``.
         on: What is dropped: the ``"output"`` or the first tensor ``"input"`` of what ``at`` matches.
-            ``"weight"`` and ``"branch"`` are refused: no registered variant supports them yet.
+            ``"branch"``: the output, which somebody adds to that module's input; like ``"output"`` but a site of its
+            own. ``"weight"`` is refused: no registered variant supports it yet.
         options: Keyword arguments of the variant's op, e.g. ``{"scaling": "test"}``.
         override: Whether this rule wins where another rule matches the same site.
 
@@ -134,7 +135,7 @@ class Rule:
             raise PlanError(
                 f"rule at {self.at!r}: on must be one of {', '.join(get_args(On))}, got {self.on!r}"
             )
-        if self.on in ("weight", "branch"):
+        if self.on == "weight":
             raise PlanError(
                 f"rule at {self.at!r}: on={self.on!r} is not supported by variant {entry.name!r}, nor yet by any; "
                 "use on='output' or on='input'"

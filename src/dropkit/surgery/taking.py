@@ -206,6 +206,9 @@ class DropoutForward:
         module = self.module
         if not module.training:
             return self._original(input)
+        mode = innermost_mode()
+        if mode is not None and mode.has_dropped(input):
+            return input
         function = MODULES[self._cls]
         twin = FUNCTIONAL[function]
         reason = twin.cannot_take(input)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dropkit.surgery.existing.attention import ATTENTION
+from dropkit.surgery.existing.attention import ATTENTION, INNER
 from dropkit.surgery.existing.plain import FUNCTIONAL, MODULES, PLAIN, WRITERS, Plain, dropout_class
 from dropkit.surgery.existing.protocol import Existing, cannot_take
 from dropkit.surgery.existing.recurrent import RECURRENT
@@ -34,6 +34,7 @@ __all__ = [
     "BY_HAND",
     "CALLS",
     "FUNCTIONAL",
+    "INNER",
     "MODULES",
     "PLAIN",
     "WRITERS",

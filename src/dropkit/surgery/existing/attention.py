@@ -107,13 +107,15 @@ class MultiHead:
         mode.frames.append(_Inside(site))
         try:
             with mode:
-                return _INNER(**values)
+                return INNER(**values)
         finally:
             mode.frames.pop()
 
 
 class _Inside:
     """Stands where a forward's frame does while the inner calls of a function are looked at."""
+
+    dropped = None
 
     def __init__(self, site: str) -> None:
         self._site = site
@@ -141,11 +143,11 @@ def _unseen(function: Any) -> Any:
     return FunctionType(function.__code__, names, function.__name__, function.__defaults__)
 
 
-_INNER = _unseen(F.multi_head_attention_forward)
-_NAMES = tuple(inspect.signature(_INNER).parameters)
+INNER = _unseen(F.multi_head_attention_forward)
+_NAMES = tuple(inspect.signature(INNER).parameters)
 _DEFAULTS = {
     name: parameter.default
-    for name, parameter in inspect.signature(_INNER).parameters.items()
+    for name, parameter in inspect.signature(INNER).parameters.items()
     if parameter.default is not parameter.empty
 }
 _SDPA: Existing = ScaledDotProduct()
