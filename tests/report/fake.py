@@ -1,5 +1,6 @@
 """Folders of studies that were never run, but look like it."""
 
+import base64
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,14 +8,18 @@ import numpy as np
 
 from dropkit import stats
 from dropkit.records import (
+    Answers,
     CandidateResult,
     Epoch,
+    Picture,
     PlanResult,
+    PredictionRecord,
     Results,
     RunRecord,
     Timing,
     VarianceRatioResult,
     open_folder,
+    prediction_path,
     results_path,
     run_path,
     timing_path,
@@ -41,6 +46,8 @@ class Fake:
     grid: dict[str, float] = field(default_factory=dict)  # rate -> penalty, for the last plan
     classes: int = 10
     results: bool = True
+    predictions: bool = False  # what the baseline and the first other plan say at seed 0
+    images: bool = True
     root: int = 0
 
     def config(self) -> str:
@@ -88,9 +95,53 @@ class Fake:
                 if (candidate, seed) not in self.missing:
                     write_json(run_path(folder, candidate, seed), self._run(candidate, index, level, seed))
                     write_json(timing_path(folder, candidate, seed), self._timing(candidate, index, seed))
+            if self.predictions:
+                write_json(prediction_path(folder, candidate, 0), self._predictions(candidate, index))
         if self.results:
             write_json(results_path(folder), self._results(folder))
         return folder
+
+    def _predictions(self, candidate: str, index: int) -> PredictionRecord:
+        rng, count = self._rng(9, index), 300
+        hard = rng.beta(0.4, 2.0, count)
+        if self.task == "regression":
+            plain = Answers(loss=(hard**2).tolist(), metrics={"rmse": 0.5, "mae": 0.4, "r2": 0.8})
+            sampled = plain.model_copy(update={"uncertainty": {"sd": (hard + rng.random(count)).tolist()}})
+            label = []
+        else:
+            label = rng.integers(self.classes, size=count)
+            wrong = rng.random(count) < hard * 0.6
+            plain = Answers(
+                loss=wrong.astype(float).tolist(),
+                predicted=((label + wrong) % self.classes).tolist(),
+                confidence=(1 - 0.7 * hard).tolist(),
+                uncertainty={"entropy": (2 * hard).tolist()},
+                metrics={"accuracy": float(1 - wrong.mean()), "nll": 0.2, "brier": 0.1, "ece": 0.02},
+            )
+            soft = {"entropy": (2 * hard).tolist(), "mutual information": (hard * rng.random(count)).tolist()}
+            sampled = plain.model_copy(update={"uncertainty": soft})
+            label = label.tolist()
+        order = np.argsort(hard)
+        rows = sorted({*order[:8].tolist(), *order[-8:].tolist()})
+        shown = rows if index and self.images and self.task == "classification" else []
+        return PredictionRecord(
+            plan=candidate,
+            seed=0,
+            members=50 if index else 0,
+            label=label,
+            plain=plain,
+            sampled=sampled if index else None,
+            pictures=[
+                Picture(
+                    row=row,
+                    height=6,
+                    width=5,
+                    channels=3,
+                    pixels=base64.b64encode(rng.integers(256, size=90, dtype=np.uint8).tobytes()).decode(),
+                )
+                for row in shown
+            ],
+        )
 
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.root, *key])

@@ -61,6 +61,8 @@ FAKES = {
         epochs=1, seeds=3, task="regression", metric="rmse", levels={"none": 0.6, "drop": 0.5}
     ),
     "long": Fake(epochs=5, seeds=3, levels={"none": 0.02, "x" * 110: 0.01}, name="n" * 200, grid=GRID),
+    "sure": Fake(epochs=5, seeds=3, predictions=True),
+    "sure regression": Fake(epochs=1, seeds=3, task="regression", metric="rmse", predictions=True),
     "dead": Fake(epochs=5, seeds=1, levels={"none": 1, "a": 1}, diverged=(("none", 0), ("a", 0))),
 }
 
@@ -148,7 +150,7 @@ def test_paper_is_white_also_in_the_dark(pages, visit, tmp_path):
 PAPER = 718  # CSS pixels between the default margins of an A4 sheet
 
 
-@pytest.mark.parametrize("name", ["usual", "lost", "regression"])
+@pytest.mark.parametrize("name", ["usual", "lost", "regression", "sure"])
 def test_nothing_is_cut_off_on_paper(pages, visit, name):
     page = visit(pages[name], PAPER)
     page.emulate_media(media="print")

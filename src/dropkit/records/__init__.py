@@ -15,11 +15,21 @@ from dropkit.records.models import (
     Timing,
     VarianceRatioResult,
 )
-from dropkit.records.names import check_plan_name, results_path, run_path, timing_path, weights_path
+from dropkit.records.names import (
+    check_plan_name,
+    prediction_path,
+    results_path,
+    run_path,
+    timing_path,
+    weights_path,
+)
+from dropkit.records.predictions import Answers, Picture, PredictionRecord
 from dropkit.records.reading import (
+    load_predictions,
     load_runs,
     load_timings,
     read_config,
+    read_predictions,
     read_results,
     read_run,
     read_study,
@@ -29,11 +39,14 @@ from dropkit.records.writing import canonical_json, write_bytes, write_json
 
 __all__ = [
     "SCHEMA",
+    "Answers",
     "CandidateResult",
     "Epoch",
     "Fingerprint",
     "Metrics",
+    "Picture",
     "PlanResult",
+    "PredictionRecord",
     "Results",
     "RunRecord",
     "StudyInfo",
@@ -44,11 +57,14 @@ __all__ = [
     "check_plan_name",
     "config_sha256",
     "current_versions",
+    "load_predictions",
     "load_runs",
     "load_timings",
     "lock",
     "open_folder",
+    "prediction_path",
     "read_config",
+    "read_predictions",
     "read_results",
     "read_run",
     "read_study",

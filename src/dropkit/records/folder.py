@@ -163,7 +163,7 @@ def _differs(path: Path, text: str) -> bool:
 
 def _sweep(path: Path) -> None:
     """Remove the temporary files of writers that are dead, as all are while the lock is ours."""
-    for place in (path, path / "runs", path / "timing"):
+    for place in (path, path / "runs", path / "timing", path / "predictions"):
         for file in place.glob(".*.tmp"):
             if is_temporary(file):
                 file.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ Count = Annotated[int, Field(ge=0)]
 Verdict = Literal["helped", "hurt", "no difference"]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     """An object without any other keys."""
 
     model_config = ConfigDict(
@@ -37,13 +37,13 @@ class _Part(BaseModel):
     )
 
 
-class _File(_Part):
+class File(Part):
     """A whole file: its first field says which version of the schema it follows."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
 
 
-class Fingerprint(_Part):
+class Fingerprint(Part):
     """What a study's runs depend on beside its configuration; all digests are SHA-256 in hexadecimal.
 
     Args:
@@ -57,7 +57,7 @@ class Fingerprint(_Part):
     sources: dict[str, Digest] = {}
 
 
-class StudyInfo(_File):
+class StudyInfo(File):
     """``study.json``: what the folder belongs to.
 
     Args:
@@ -78,7 +78,7 @@ class StudyInfo(_File):
         return values
 
 
-class Epoch(_Part):
+class Epoch(Part):
     """Metrics after one epoch, in evaluation mode.
 
     Args:
@@ -92,7 +92,7 @@ class Epoch(_Part):
     val: Metrics
 
 
-class RunRecord(_File):
+class RunRecord(File):
     """``runs/<plan>--<seed>.json``: one run. Nothing in it depends on time or host.
 
     Args:
@@ -132,7 +132,7 @@ class RunRecord(_File):
         return values
 
 
-class Timing(_File):
+class Timing(File):
     """``timing/<plan>--<seed>.json``: what differs between equal runs.
 
     Args:
@@ -154,7 +154,7 @@ class Timing(_File):
     finished: str
 
 
-class CandidateResult(_Part):
+class CandidateResult(Part):
     """One point of a plan's grid of rates.
 
     Args:
@@ -166,7 +166,7 @@ class CandidateResult(_Part):
     n: Count
 
 
-class VarianceRatioResult(_Part):
+class VarianceRatioResult(Part):
     """Spread across seeds: variance with the plan over variance without, on the test part.
 
     Args:
@@ -182,7 +182,7 @@ class VarianceRatioResult(_Part):
     p: float | None
 
 
-class PlanResult(_Part):
+class PlanResult(Part):
     """One plan's row of ``results.json``; the baseline has no difference and what follows from it.
 
     Args:
@@ -248,7 +248,7 @@ class PlanResult(_Part):
     candidates: dict[str, CandidateResult] | None = None
 
 
-class Results(_File):
+class Results(File):
     """``results.json``: the study's answer.
 
     Args:

@@ -43,6 +43,11 @@ def weights_path(folder: str | os.PathLike[str], plan: str, seed: int) -> Path:
     return Path(folder) / "checkpoints" / f"{_stem(plan, seed)}.safetensors"
 
 
+def prediction_path(folder: str | os.PathLike[str], plan: str, seed: int) -> Path:
+    """Return ``folder/predictions/<plan>--<seed>.json``."""
+    return Path(folder) / "predictions" / f"{_stem(plan, seed)}.json"
+
+
 def results_path(folder: str | os.PathLike[str]) -> Path:
     """Return ``folder/results.json``."""
     return Path(folder) / "results.json"

@@ -13,11 +13,13 @@ from pydantic import BaseModel, ValidationError
 from dropkit.core import FolderError, InputError
 from dropkit.records.models import SCHEMA, Results, RunRecord, StudyInfo, Timing
 from dropkit.records.names import parse_name, results_path
+from dropkit.records.predictions import PredictionRecord
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.tmp")  # as write_bytes names them
 _REPEAT = "delete it and start the study again, which repeats only this run"
+_ANEW = "delete it and start the study again, which writes it anew"
 
 
 def read_study(folder: str | os.PathLike[str]) -> StudyInfo:
@@ -71,15 +73,25 @@ def load_timings(folder: str | os.PathLike[str]) -> dict[tuple[str, int], Timing
     return _load(Path(folder) / "timing", Timing)
 
 
+def read_predictions(path: str | os.PathLike[str]) -> PredictionRecord:
+    """Return the predictions in the file ``path``; raises as :func:`read_run`."""
+    return _read_named(Path(path), PredictionRecord, _ANEW)
+
+
+def load_predictions(folder: str | os.PathLike[str]) -> dict[tuple[str, int], PredictionRecord]:
+    """Return all there are in ``folder/predictions`` by plan and seed, sorted; raises as :func:`load_runs`."""
+    return _load(Path(folder) / "predictions", PredictionRecord, _ANEW)
+
+
 def is_temporary(path: Path) -> bool:
     """Whether ``path`` has the name of a file that is still being written, or was when its writer died."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-Named = TypeVar("Named", RunRecord, Timing)
+Named = TypeVar("Named", RunRecord, Timing, PredictionRecord)
 
 
-def _load(folder: Path, kind: type[Named]) -> dict[tuple[str, int], Named]:
+def _load(folder: Path, kind: type[Named], cure: str = _REPEAT) -> dict[tuple[str, int], Named]:
     try:
         paths = list(folder.iterdir())
     except FileNotFoundError:
@@ -89,17 +101,17 @@ def _load(folder: Path, kind: type[Named]) -> dict[tuple[str, int], Named]:
     found = {}
     for path in paths:
         if not is_temporary(path):
-            found[parse_name(path)] = _read_named(path, kind)
+            found[parse_name(path)] = _read_named(path, kind, cure)
     return dict(sorted(found.items()))
 
 
-def _read_named(path: Path, kind: type[Named]) -> Named:
+def _read_named(path: Path, kind: type[Named], cure: str = _REPEAT) -> Named:
     plan, seed = parse_name(path)
-    record = _read(path, kind, _REPEAT)
+    record = _read(path, kind, cure)
     if (record.plan, record.seed) != (plan, seed):
         raise FolderError(
             f"{path} holds plan {record.plan!r} with seed {record.seed}, which is not what its name says; "
-            f"give it its name back, or {_REPEAT}"
+            f"give it its name back, or {cure}"
         )
     return record
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from dropkit.records import write_bytes
-from dropkit.report import closing, comparison, opening, quality, training
+from dropkit.report import closing, comparison, opening, quality, training, uncertainty
 from dropkit.report.html import Html, el, join
 from dropkit.report.study import Study, load
 from dropkit.report.verdict import headline
@@ -40,6 +40,7 @@ def page(study: Study) -> str:
         quality.spread(study),
         quality.classes(study),
         quality.measures(study),
+        uncertainty.uncertainty(study),
         training.cost(study),
         closing.reproduce(study),
     ]

@@ -14,10 +14,12 @@ from typing import Any
 from dropkit.core import FolderError
 from dropkit.records import (
     PlanResult,
+    PredictionRecord,
     Results,
     RunRecord,
     StudyInfo,
     Timing,
+    load_predictions,
     load_runs,
     load_timings,
     read_config,
@@ -42,6 +44,7 @@ class Study:
         finished: Whether it has an answer.
         runs: By name of the run files and seed.
         timings: Likewise.
+        predictions: Likewise.
     """
 
     folder: Path
@@ -52,6 +55,7 @@ class Study:
     finished: bool
     runs: Mapping[tuple[str, int], RunRecord]
     timings: Mapping[tuple[str, int], Timing]
+    predictions: Mapping[tuple[str, int], PredictionRecord]
 
     @property
     def name(self) -> str:
@@ -102,6 +106,15 @@ class Study:
     def ok_runs(self, plan: str) -> list[RunRecord]:
         """Return those of :meth:`runs_of` that ended well."""
         return [run for run in self.runs_of(plan) if run.status == "ok"]
+
+    def asked(self) -> dict[str, PredictionRecord]:
+        """Return the predictions of the baseline and of the best plan, at the first seed at which there are any."""
+        found: dict[str, PredictionRecord] = {}
+        for plan in self.plans[: 2 if self.results.best else 1]:
+            name = self.row(plan).chosen or plan
+            records = [record for (candidate, _), record in self.predictions.items() if candidate == name]
+            found |= {plan: records[0]} if records else {}
+        return found
 
     def lost(self, status: str) -> list[RunRecord]:
         """Return all runs, of any candidate, with this status."""
@@ -178,4 +191,6 @@ def load(folder: str | os.PathLike[str]) -> Study:
     runs = load_runs(path)
     finished = results_path(path).exists()
     results = read_results(path) if finished else unfinished(path, config, runs)
-    return Study(path, text, config, info, results, finished, runs, load_timings(path))
+    return Study(
+        path, text, config, info, results, finished, runs, load_timings(path), load_predictions(path)
+    )

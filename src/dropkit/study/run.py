@@ -86,6 +86,8 @@ def work(job: RunJob, send: Send) -> None:
             with stream(child_seed(seed, "test")):
                 test = evaluate(model, data.test, batch=settings.eval_batch, **scale)
             if config.keep_weights:
+                # what older weights said no longer holds
+                records.prediction_path(job.folder, candidate.name, seed).unlink(missing_ok=True)
                 records.write_bytes(records.weights_path(job.folder, candidate.name, seed), weights_of(model))
     records.write_json(
         records.timing_path(job.folder, candidate.name, seed),

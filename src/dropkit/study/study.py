@@ -13,6 +13,7 @@ from dropkit import records
 from dropkit.core import ConfigError
 from dropkit.records import RunRecord
 from dropkit.study.analyse import analyse
+from dropkit.study.asking import ask
 from dropkit.study.config import StudyConfig, load_config
 from dropkit.study.folder import check_folder, runs_done
 from dropkit.study.grid import Candidate, candidates
@@ -96,6 +97,7 @@ def run_study(
         _run(study, folder, found, done, workers, facts, observer or Silent())
         runs = records.load_runs(folder)
         records.write_json(records.results_path(folder), analyse(study, found, runs, facts))
+        ask(study, folder, workers=workers, preload=_preload(study))
     failed = {
         f"{name}--{seed}": last_line(run.error)
         for (name, seed), run in runs.items()
@@ -130,11 +132,15 @@ def _run(
     ]
     seconds = _run_seconds(folder, done, facts) * math.ceil(len(todo) / workers)
     observer.begin(len(todo) + len(done), len(done), seconds)
-    preload = [*_PRELOAD, *(["sklearn.datasets"] if config.data.name in _FROM_SKLEARN else [])]
     try:
-        run_jobs(todo, work, Keeper(config, found, done, observer), workers=workers, preload=preload)
+        keeper = Keeper(config, found, done, observer)
+        run_jobs(todo, work, keeper, workers=workers, preload=_preload(config))
     finally:
         observer.end()
+
+
+def _preload(config: StudyConfig) -> list[str]:
+    return [*_PRELOAD, *(["sklearn.datasets"] if config.data.name in _FROM_SKLEARN else [])]
 
 
 def _run_seconds(folder: Path, done: Mapping[tuple[str, int], RunRecord], facts: Facts) -> float:
