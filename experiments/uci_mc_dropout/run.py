@@ -2,7 +2,7 @@
 
     python experiments/uci_mc_dropout/run.py --data DIR [--sets yacht energy] [--splits 20]
 
-DIR holds a folder for each set, as the authors publish them. Sets that the results already have are left alone.
+DIR holds a folder for each set, as the authors publish them. Sets that the results already have are left alone; move results.json away to run all again.
 """
 
 from __future__ import annotations

@@ -89,6 +89,15 @@ def test_an_epoch_has_every_row_once(batched, data, seed):
         assert torch.equal(seen.sort(dim=1).values, y[[1, 0, 1]].sort(dim=1).values)
 
 
+def test_each_split_and_epoch_has_an_order_of_its_own(batched, data, seed):
+    rows = torch.arange(float(ROWS)).expand(2, -1)  # 21! orders: no two are equal by chance
+    batches = batched.Batches(data[0], rows, [4, 9], torch.tensor([0, 1, 1]), BATCH, seed=seed)
+    first, second = (torch.cat([y for _, y in batches.epoch()], dim=1) for _ in range(2))
+    assert torch.equal(first[1], first[2])
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], second[0])
+
+
 def test_the_evaluation_agrees_with_predict(batched, stack, data, seed):
     x, y = data[0][[0, 1, 1, 0, 1]], data[1][[0, 1, 1, 0, 1]]
     precision = torch.tensor(
