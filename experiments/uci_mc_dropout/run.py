@@ -2,7 +2,8 @@
 
     python experiments/uci_mc_dropout/run.py --data DIR [--sets yacht energy] [--splits 20]
 
-DIR holds a folder for each set, as the authors publish them. Sets that the results already have are left alone; move results.json away to run all again.
+DIR is the authors' UCI_Datasets, which has a folder for each set. Sets that the
+results already have are left alone; move results.json away to run all again.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def decay(stack: Stack, parts: Parts, taus: torch.Tensor, config: Any) -> torch.
 
 
 def run_set(table: Table, splits: list[int], config: Any) -> dict[str, Any]:
-    name, seed, features = table.folder.name, config["seed"], table.x.shape[1]
+    name, seed, features = table.name, config["seed"], table.x.shape[1]
     began = time.perf_counter()
 
     # choose rate and tau of each split by the log-likelihood of the last rows of its training part
@@ -180,7 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder with a folder for each set")
+    parser.add_argument("--data", type=Path, required=True, help="the authors' UCI_Datasets")
     parser.add_argument("--sets", nargs="+", help="default: all of the config")
     parser.add_argument("--splits", type=int, help="only the first so many")
     parser.add_argument("--epochs", type=int)
@@ -197,7 +198,7 @@ def main() -> None:
     for name in args.sets or authors:
         if name in results["sets"]:
             continue
-        table = load(args.data / name)
+        table = load(args.data, name)
         found = run_set(table, list(range(args.splits or table.splits)), config)
         found["authors"] = reached(found, authors[name])
         results["sets"][name] = found

@@ -14,6 +14,7 @@ from torch import Tensor
 class Table:
     """One data set; ``rates`` and ``taus`` are the grid to choose from."""
 
+    name: str
     folder: Path
     x: np.ndarray
     y: np.ndarray
@@ -26,8 +27,9 @@ class Table:
         return np.loadtxt(self.folder / f"index_{part}_{split}.txt").astype(int)
 
 
-def load(folder: Path) -> Table:
-    """Read a folder as the authors publish it."""
+def load(root: Path, name: str) -> Table:
+    """Read a set from the authors' ``UCI_Datasets``, with or without the folder ``data`` that theirs have."""
+    folder = root / name / "data" if (root / name / "data").is_dir() else root / name
     data = np.loadtxt(folder / "data.txt")
     features, target = (
         np.loadtxt(folder / f"index_{name}.txt").astype(int) for name in ("features", "target")
@@ -36,7 +38,7 @@ def load(folder: Path) -> Table:
         np.loadtxt(folder / f"{name}.txt", ndmin=1).tolist() for name in ("dropout_rates", "tau_values")
     )
     splits = int(np.loadtxt(folder / "n_splits.txt"))
-    return Table(folder, data[:, features], data[:, int(target)], sorted(rates), sorted(taus), splits)
+    return Table(name, folder, data[:, features], data[:, int(target)], sorted(rates), sorted(taus), splits)
 
 
 @dataclass(frozen=True)
