@@ -1,12 +1,15 @@
 """Rare events: where to put the threshold, and what it costs."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dropkit.core import DataError
+from dropkit.stats.detection import average_precision
 from dropkit.stats.inputs import Floats, as_floats, check_positive
+from dropkit.stats.resampling import Estimate, stratified_interval
 
 
 class Threshold(NamedTuple):
@@ -60,13 +63,36 @@ def expected_cost(
         false_negative: Cost of a missed positive, above 0.
         false_positive: Cost of a false alarm, above 0.
     """
+    costs = case_costs(
+        scores, labels, threshold, false_negative=false_negative, false_positive=false_positive
+    )
+    return float(costs.mean())
+
+
+def case_costs(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    threshold: float,
+    *,
+    false_negative: float,
+    false_positive: float = 1.0,
+) -> Floats:
+    """Return what each case costs if those that score at least ``threshold`` are called positive, shape ``(N,)``.
+
+    Args:
+        scores: Shape ``(N,)``.
+        labels: 0 or 1, shape ``(N,)``.
+        threshold: The least score that is called positive.
+        false_negative: Cost of a missed positive, above 0.
+        false_positive: Cost of a false alarm, above 0.
+    """
     s, y = _checked(scores, labels)
     miss, alarm = (
         check_positive(false_negative, "false_negative"),
         check_positive(false_positive, "false_positive"),
     )
     said = s >= threshold
-    return float(miss * (y & ~said).mean() + alarm * (said & ~y).mean())
+    return np.where(y & ~said, miss, np.where(said & ~y, alarm, 0.0))
 
 
 def choose_threshold(
@@ -102,6 +128,55 @@ def choose_threshold(
         float(found[best] / said[best]),
         float(costs[best]),
     )
+
+
+def rare_event_intervals(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    threshold: float,
+    false_negative: float,
+    false_positive: float = 1.0,
+    precision: float = 0.5,
+    alpha: float = 0.05,
+    resamples: int = 1999,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Return the measures of a rare event with their intervals, positives and negatives resampled apart.
+
+    Args:
+        scores: Shape ``(N,)``, larger means more likely positive, on test data.
+        labels: 0 or 1, shape ``(N,)``, with both.
+        threshold: As chosen on other data; the intervals take it as given.
+        false_negative: Cost of a missed positive, above 0.
+        false_positive: Cost of a false alarm, above 0.
+        precision: Of ``recall_at_precision``, in (0, 1].
+        alpha: 1 - nominal coverage, in (0, 1).
+        resamples: Their number.
+        seed: Of the resamples; no global generator is touched.
+
+    Returns:
+        ``{"average_precision": (value, low, high), "recall_at_precision": ..., "expected_cost": ..., "recall": ...}``,
+        the last at ``threshold``. See :func:`stratified_interval` for what they leave out.
+
+    Raises:
+        DataError: Bad shapes, labels, costs or precision.
+    """
+    s, y = _checked(scores, labels)
+    if y.all():
+        raise DataError("labels hold no negative case; precision and cost of an alarm are unknown")
+    measures: dict[str, Callable[..., float]] = {
+        "average_precision": lambda s, y: average_precision(s[y], s[~y]),
+        "recall_at_precision": lambda s, y: recall_at_precision(s, y, precision),
+        "expected_cost": lambda s, y: expected_cost(
+            s, y, threshold, false_negative=false_negative, false_positive=false_positive
+        ),
+        "recall": lambda s, y: float((s[y] >= threshold).mean()),
+    }
+    return {
+        name: stratified_interval(measure, s, y, strata=y, alpha=alpha, resamples=resamples, seed=seed)
+        for name, measure in measures.items()
+    }
 
 
 def _thresholds(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Floats, Floats, int, int]:

@@ -37,7 +37,7 @@ def risk_coverage(uncertainty: npt.ArrayLike, loss: npt.ArrayLike) -> RiskCovera
     Reference:
         Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks", NeurIPS 2017, arXiv:1705.08500.
     """
-    u, losses = _pair(uncertainty, loss)
+    u, losses = check_pair(uncertainty, loss)
     order = np.argsort(u, kind="stable")
     u, total = u[order], np.cumsum(losses[order])
     last = np.append(np.flatnonzero(np.diff(u)), len(u) - 1)
@@ -64,14 +64,15 @@ def aurc(uncertainty: npt.ArrayLike, loss: npt.ArrayLike) -> float:
         Geifman, Uziel and El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", ICLR 2019,
         arXiv:1805.08206, sec. 3.
     """
-    u, losses = _pair(uncertainty, loss)
+    u, losses = check_pair(uncertainty, loss)
     _, group = np.unique(u, return_inverse=True)
     means = np.bincount(group, weights=losses) / np.bincount(group)
     expected = means[np.sort(group)]  # the expected loss at each place of a sorted order
     return float((np.cumsum(expected) / np.arange(1, len(u) + 1)).mean())
 
 
-def _pair(uncertainty: npt.ArrayLike, loss: npt.ArrayLike) -> tuple[Floats, Floats]:
+def check_pair(uncertainty: npt.ArrayLike, loss: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return uncertainty and loss, both ``(N,)``, or raise ``DataError``."""
     u, losses = as_floats(uncertainty, "uncertainty"), as_floats(loss, "loss")
     if u.ndim != 1 or u.shape != losses.shape or len(u) == 0:
         raise DataError(
