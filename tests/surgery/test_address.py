@@ -158,9 +158,7 @@ def test_hidden_finds_nothing_even_with_an_example():
         dk.plan(nn.Linear(6, 3), [dk.Rule(at="hidden")], example_inputs=X)
 
 
-@pytest.mark.parametrize(
-    ("at", "text"), [("embedding", "reserved and not supported yet"), ("re:(", "not a regular expression")]
-)
+@pytest.mark.parametrize(("at", "text"), [("re:(", "not a regular expression")])
 def test_addresses_that_cannot_be_used(at, text):
     with pytest.raises(PlanError, match=text):
         dk.plan(MLP(), [dk.Rule(at=at)])

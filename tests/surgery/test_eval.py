@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import dropkit as dk
-from dropkit.surgery.rules import acts_on_a_tensor
+from dropkit.surgery.forms import acts_on_a_tensor
 
 
 @pytest.mark.parametrize("entry", [pytest.param(v, id=v.name) for v in dk.catalogue() if acts_on_a_tensor(v)])

@@ -76,7 +76,11 @@ def test_the_default_rate_is_the_variants():
         ({"at": "fc", "options": {"training": True}}, PlanError, "no option 'training'"),
         ({"at": "fc", "options": ["scaling"]}, PlanError, "options must be a mapping"),
         ({"at": "fc", "options": {"scaling": [1]}}, PlanError, "must be a string or a number"),
-        ({"at": "fc", "on": "weight"}, PlanError, "on='weight' is not supported by variant 'dropout'"),
+        (
+            {"at": "fc", "on": "weight", "variant": "gaussian_dropout"},
+            PlanError,
+            "on='weight' is not supported by variant 'gaussian_dropout'",
+        ),
         ({"at": "fc", "on": "outputs"}, PlanError, "on must be one of output, input"),
         ({"at": ""}, PlanError, "non-empty"),
         ({"at": []}, PlanError, "at is empty"),

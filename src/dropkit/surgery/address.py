@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.rnn import RNNCellBase
 
 from dropkit.core import NoMatchError, PlanError
+from dropkit.nn.weights.wrapper import LAYERS
 from dropkit.surgery.activations import ACTIVATION_MODULES, ACTIVATION_TYPE_NAMES
 from dropkit.surgery.builtin import own_function
 from dropkit.surgery.plans import Place, site_id
 from dropkit.surgery.trace import Trace
 from dropkit.surgery.tree import Tree, type_names
-
-RESERVED = ("embedding", "recurrent", "weights")
 
 
 class Target(NamedTuple):
@@ -35,6 +35,8 @@ def place_of(address: str) -> Place | None:
     last = address.rpartition(":")[2]
     if last in ("input", "attention") and (address == last or address.endswith(f":{last}")):
         return last  # type: ignore[return-value]
+    if address == "weights":
+        return "weight"
     return "branch" if address == "residual" or address.endswith(":branch") else None
 
 
@@ -61,6 +63,9 @@ class Map:
             "conv": self._conv,
             "attention": self._attention,
             "residual": self._residual,
+            "embedding": self._embedding,
+            "recurrent": self._recurrent,
+            "weights": self._weights,
         }
 
     def find(self, address: str) -> list[Target]:
@@ -70,14 +75,10 @@ class Map:
 
         Raises:
             NoMatchError: Nothing; the text says which kind of nothing.
-            PlanError: The address is reserved, or not a regular expression.
+            PlanError: The address is not a regular expression.
         """
         if address in self._keywords:
             return self._keywords[address]()
-        if address in RESERVED:
-            raise PlanError(
-                f"at={address!r} is reserved and not supported yet; use a type name or a glob over module names"
-            )
         if address.startswith("re:"):
             return self._regex(address)
         if ":" in address:
@@ -121,22 +122,26 @@ class Map:
         return found
 
     def _fc(self) -> list[Target]:
-        linears = [
-            name
-            for name, module in self.tree.modules.items()
-            if (isinstance(module, nn.Linear) or "Linear" in type_names(module))
-            and self.unreachable(name) is None
-        ]
+        linears, last = self._linears()
         if not linears:
             raise NoMatchError("the model has no Linear module; use 'conv', 'hidden' or a type name")
-        called = [] if self.trace is None else [name for name in self.trace.called if name in linears]
-        last = (called or linears)[-1]
         if len(linears) == 1:
             raise NoMatchError(
                 f"the only Linear is {last or 'the model itself'!r}, the last one, which 'fc' leaves out; "
                 "use its name or the type name 'Linear'"
             )
         return [Target(name) for name in linears if name != last]
+
+    def _linears(self) -> tuple[list[str], str | None]:
+        """Return the names of all Linear modules that are called, and of the last one."""
+        linears = [
+            name
+            for name, module in self.tree.modules.items()
+            if (isinstance(module, nn.Linear) or "Linear" in type_names(module))
+            and self.unreachable(name) is None
+        ]
+        called = [] if self.trace is None else [name for name in self.trace.called if name in linears]
+        return linears, next(reversed(called or linears), None)
 
     def _conv(self) -> list[Target]:
         found = [
@@ -192,6 +197,34 @@ class Map:
             near = get_close_matches(address, ids, n=1, cutoff=0.0)
             raise NoMatchError(f"no {place} has an id that matches {address!r}; nearest: {near[0]!r}")
         return found
+
+    def _embedding(self) -> list[Target]:
+        found = self._instances(nn.Embedding, nn.EmbeddingBag)
+        if not found:
+            raise NoMatchError("the model has no Embedding or EmbeddingBag module; use a name or a type name")
+        return found
+
+    def _recurrent(self) -> list[Target]:
+        found = self._instances(nn.RNNBase, RNNCellBase)
+        if not found:
+            raise NoMatchError(
+                "the model has no LSTM, GRU or RNN module, and no cell; use a name or a type name"
+            )
+        return found
+
+    def _weights(self) -> list[Target]:
+        _, last = self._linears()
+        layers = self._instances(*LAYERS, nn.RNNBase, RNNCellBase, nn.MultiheadAttention)
+        found = [t for t in layers if t.module != last and self.unreachable(t.module) is None]
+        if not found:
+            raise NoMatchError(
+                "the model has no Linear, Conv, recurrent or attention module but the last Linear, which 'weights' "
+                "leaves out; use its name or a type name with on='weight'"
+            )
+        return found
+
+    def _instances(self, *types: type[nn.Module]) -> list[Target]:
+        return [Target(name) for name, module in self.tree.modules.items() if isinstance(module, types)]
 
     def _regex(self, address: str) -> list[Target]:
         try:

@@ -17,6 +17,7 @@ from dropkit.surgery.calls import CallForward, Key
 from dropkit.surgery.drop import Drop, InputHook, OutputHook
 from dropkit.surgery.plans import Plan, Site
 from dropkit.surgery.tree import Tree, type_names
+from dropkit.surgery.weights import check_weights, weight_site
 
 
 class AppliedPlan(Applied):
@@ -87,9 +88,12 @@ def _check_site(site: Site, model: nn.Module, tree: Tree) -> None:
             f"site {site.id!r} is inside a torch.jit.ScriptModule, where nothing can be attached; apply the plan "
             "to the Python model it was made from"
         )
-    if site.function and replicates(model):
+    if site.on == "weight":
+        check_weights(site, module)
+    if (site.function or site.on == "weight") and replicates(model):
+        what = "a function call" if site.function else "a weight"
         raise PlanError(
-            f"site {site.id!r} is a function call, which cannot be reached in the replicas of DataParallel; use "
+            f"site {site.id!r} is {what}, which cannot be reached in the replicas of DataParallel; use "
             "DistributedDataParallel"
         )
 
@@ -103,7 +107,9 @@ def _attach(plan: Plan, tree: Tree) -> None:
     calls: dict[str, dict[Key, Drop]] = {}
     for site in plan.sites:
         module = tree.modules[site.module]
-        if site.function:
+        if site.on == "weight":
+            CallForward.of(module).add_weights(weight_site(plan, site, module))
+        elif site.function:
             calls.setdefault(site.module, {})[site.function, site.index, site.on] = _at_call(plan, site)
         elif site.on in ("output", "branch"):
             module.register_forward_hook(OutputHook(plan, site))

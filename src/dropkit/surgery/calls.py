@@ -10,12 +10,14 @@ from torch import nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 from dropkit.core import PlanError
+from dropkit.nn.weights.twin import twin
 from dropkit.random.recompute import Tape, region
 from dropkit.surgery.activations import FUNCTION_NAMES
 from dropkit.surgery.drop import Drop, call
 from dropkit.surgery.existing import BY_HAND, CALLS, PLAIN
 from dropkit.surgery.operations import ADDITION, CASTS, SOFTMAX
 from dropkit.surgery.plans import Place, Plan
+from dropkit.surgery.weights import WeightSite
 
 if TYPE_CHECKING:
     from dropkit.surgery.setting import Setting
@@ -50,6 +52,7 @@ class CallForward:
         self.module = module
         self.original: Callable[..., Any] | None = module.__dict__.get("forward")
         self.parts: list[tuple[Plan, dict[Key, Drop]]] = []
+        self.weights: list[WeightSite] = []
         self.taking: Taking | None = None
         self.settings: list[Setting] = []
         self._drops: dict[Key, Drop] = {}
@@ -74,7 +77,7 @@ class CallForward:
 
     def leave_if_idle(self) -> None:
         """Give the module its own forward back unless something still needs this one."""
-        if self.parts or self.taking is not None or self.settings:
+        if self.parts or self.weights or self.taking is not None or self.settings:
             return
         del self.module.__dict__["forward"]
         if self.original is not None:
@@ -90,18 +93,27 @@ class CallForward:
         self.parts.append((plan, drops))
         self.gather()
 
+    def add_weights(self, site: WeightSite) -> None:
+        """Let ``site`` decide the module's weights in training."""
+        self.weights.append(site)
+        site.enter(self.module)
+
     def remove(self, plan: Plan) -> None:
         """Take the sites of a plan away again."""
         self.parts = [(held, drops) for held, drops in self.parts if held is not plan and held != plan]
+        for site in [site for site in self.weights if site.belongs_to(plan)]:
+            self.weights.remove(site)
+            site.leave(self.module)
         self.gather()
 
     def holds(self, plan: Plan) -> bool:
         """Whether ``plan`` has a part here."""
-        return any(held is plan or held == plan for held, _ in self.parts)
+        parts = any(held is plan or held == plan for held, _ in self.parts)
+        return parts or any(site.belongs_to(plan) for site in self.weights)
 
     def drops(self) -> list[Drop]:
         """Return what acts here."""
-        return list(self._drops.values())
+        return [*self._drops.values(), *self.weights]
 
     def gather(self) -> None:
         """Look at the sites again, after one of them was changed."""
@@ -132,7 +144,14 @@ class CallForward:
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.original is not None:
             return self.original(*args, **kwargs)
-        return type(self.module).forward(self.module, *args, **kwargs)
+        module = self.module
+        drawn = {
+            name: weight
+            for site in self.weights
+            if (module.training or site.forced) and not site.never_drops
+            for name, weight in site.drawn(module).items()
+        }
+        return type(module).forward(twin(module, drawn) if drawn else module, *args, **kwargs)
 
 
 class Frame:

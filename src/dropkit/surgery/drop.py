@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dropkit.core import DtypeError, PlanError, variant
+from dropkit.core import DtypeError, PlanError, Variant, variant
 from dropkit.surgery.activations import in_place
 from dropkit.surgery.plans import Plan, Site
 
@@ -24,17 +24,20 @@ class Drop:
 
     def __init__(self, plan: Plan, site: Site) -> None:
         entry = variant(site.variant)
-        op = entry.op
-        if op is None:
-            raise PlanError(f"site {site.id!r}: variant {site.variant!r} has no op and cannot be attached")
         self.plan = plan
         self.site = site
         self.rate = site.rate
-        self._op = op
+        self._op = self.operation(entry)
         self._options = dict(site.options)
         self.forced = False  # drop in eval mode, too
         # a scaling is the one option that acts outside training
         self._own_in_eval = entry.acts_in_eval or self._options.get("scaling") == "test"
+
+    def operation(self, entry: Variant) -> Callable[..., Tensor]:
+        """Return what is called with a tensor, a rate, ``training``, ``site`` and the options."""
+        if entry.op is None:
+            raise PlanError(f"site {self.site.id!r}: variant {entry.name!r} has no op and cannot be attached")
+        return entry.op
 
     @property
     def acts_in_eval(self) -> bool:

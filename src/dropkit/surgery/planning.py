@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from dropkit.core import DtypeError, InputError, NoMatchError, PlanError
+from dropkit.core import DtypeError, InputError, NoMatchError, PlanError, variant
 from dropkit.nn import LinearByDepth
 from dropkit.surgery.address import Map, Target, needs_flow, place_of
 from dropkit.surgery.calls import CallForward
@@ -20,6 +20,7 @@ from dropkit.surgery.rules import Rule
 from dropkit.surgery.taking import DropoutForward
 from dropkit.surgery.trace import trace
 from dropkit.surgery.tree import Tree
+from dropkit.surgery.weights import mismatch, refusal
 
 _STAND_INS = (CallForward, DropoutForward)
 
@@ -130,10 +131,9 @@ class _Planner:
 
     def _place(self, rule: Rule, address: str) -> Place:
         place = place_of(address)
-        chosen: Place = rule.on if rule.on != "weight" else "output"
         if place is None or (place == "input" and address != "input"):
-            return chosen
-        if place != "input" and rule.on not in ("output", place):
+            return rule.on
+        if rule.on == "weight" != place or (place != "input" and rule.on not in ("output", place)):
             raise PlanError(
                 f"rule at {rule.at!r}: {address!r} says what is dropped; leave out on={rule.on!r}"
             )
@@ -164,19 +164,30 @@ class _Planner:
         return left
 
     def _reachable(self, rule: Rule, found: dict[tuple[Target, Place], None]) -> list[tuple[Target, Place]]:
-        reached, reasons = [], []
+        reached = []
+        reasons: dict[str, None] = {}
         for target, on in found:
             reason = None if target.function else self._map.unreachable(target.module)
+            if on == "weight" and reason is None:
+                reason = self._weightless(rule, target)
             if reason is None:
                 reached.append((target, on))
             else:
-                reasons.append(reason)
+                reasons[reason] = None
         if not reached:
-            raise NoMatchError(
-                f"rule at {rule.at!r} matches only what no hook can reach: {'; '.join(reasons)}"
-            )
+            error = PlanError if rule.on == "weight" else NoMatchError
+            raise error(f"rule at {rule.at!r} matches only what cannot be reached: {'; '.join(reasons)}")
         self.notes += [f"rule at {rule.at!r}: left out, {reason}" for reason in reasons]
         return reached
+
+    def _weightless(self, rule: Rule, target: Target) -> str | None:
+        if target.function:
+            return f"{target.function} is a function and has no weight"
+        module = self._tree.modules[target.module]
+        left_out = mismatch(variant(rule.variant), module)
+        if left_out is None and (reason := refusal(module)) is not None:
+            raise PlanError(f"site {site_id(target.module, 'weight')!r}: {reason}")
+        return left_out
 
     def _site(self, number: int, rule: Rule, target: Target, on: Place, rate: SiteRate) -> Site:
         name = site_id(target.module, on, target.function, target.number)
@@ -204,7 +215,7 @@ class _Planner:
                 f"site {name!r}: the model drops there itself, at rate {own:g}; this rule stands in for that while "
                 "applied"
             )
-        for part in self._fast_paths(target):
+        for part in () if on == "weight" else self._fast_paths(target):
             self.notes.append(f"while applied, {part} does not take its fast path in eval mode")
         return Site(
             id=name,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dropkit.core import PlanError
 from dropkit.surgery.rates import SiteRate, plain_rate, shown, site_rate
-from dropkit.surgery.rules import Options, OptionValue, Rule
+from dropkit.surgery.rules import On, Options, OptionValue, Rule
 from dropkit.surgery.table import table
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dropkit.surgery.applied import Applied
 
-Place = Literal["output", "input", "attention", "branch"]
+Place = Literal["output", "input", "attention", "branch", "weight"]
 
 SCHEMA = 1
 
@@ -29,12 +29,12 @@ class Site:
 
     Args:
         id: Name of the site, which alone (with the stream's key) decides its masks: ``<module>``,
-            ``<module>:input``, ``<module>:branch``, ``<module>:<function>#k`` or, at another place than the output of
-            that call, ``<module>:<function>#k:<on>``. The root module's name is empty; dropout on its output is
-            ``:output``.
+            ``<module>:input``, ``<module>:branch``, ``<module>:weight``, ``<module>:<function>#k`` or, at another place
+            than the output of that call, ``<module>:<function>#k:<on>``. The root module's name is empty; dropout on
+            its output is ``:output``.
         module: Dotted name of the module attached to, or of the one whose forward calls ``function``.
         on: ``"output"``, ``"input"``, ``"attention"`` (inside of a call that computes attention) or ``"branch"`` (a
-            module's output, or a term of a sum, that somebody adds to that module's input).
+            module's output, or a term of a sum, that somebody adds to that module's input) or ``"weight"``.
         variant: Name in the catalogue.
         rate: Probability of dropping, in ``[0, 1]``, or the schedule that gives it for a step.
         options: Further arguments of the variant's op.
@@ -223,5 +223,7 @@ def _site_from(given: Any, rules: int) -> Site:
     if not isinstance(site.rule, int) or not 0 <= site.rule < rules:
         raise PlanError(f"site {site.id!r} belongs to rule {site.rule!r}, of {rules}; plan again")
     rate = site_rate(site.rate, f"rate of site {site.id!r}")
-    checked = Rule(at=site.id, variant=site.variant, rate=rate, options=site.options)  # as strict as a rule
+    on: On = "weight" if site.on == "weight" else "output"
+    # as strict as a rule
+    checked = Rule(at=site.id, variant=site.variant, rate=rate, on=on, options=site.options)
     return replace(site, rate=rate, options=checked.options)

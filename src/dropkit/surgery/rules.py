@@ -9,11 +9,12 @@ from difflib import get_close_matches
 from functools import wraps
 from typing import Any, Literal, TypeVar, get_args
 
-from torch import Tensor
+import torch
 
 import dropkit.nn  # noqa: F401  (importing it is what fills the registry)
-from dropkit.core import InputError, PlanError, RateError, Variant, called_rate, variant
+from dropkit.core import InputError, PlanError, RateError, Variant, called_rate, catalogue, variant
 from dropkit.random import Schedule
+from dropkit.surgery.forms import acts_on_a_tensor, acts_on_weights_only, weight_op
 from dropkit.surgery.rates import RuleRate, rule_rate
 
 T = TypeVar("T")
@@ -21,6 +22,10 @@ On = Literal["output", "input", "weight", "branch"]
 OptionValue = str | int | float | bool | None
 
 _SUPPLIED = {"rate", "training", "generator", "site"}  # arguments of every op that are not options
+_OF_WEIGHTS = {
+    "copies",
+    "target",
+}  # and of ops of weights: a forward has one mask, and the start is the target
 
 
 class Options(Mapping[str, OptionValue]):
@@ -76,7 +81,8 @@ class Rule:
 
     Args:
         at: Address, or several of which any may match: ``"input"``, ``"hidden"``, ``"conv"``, ``"fc"``,
-            ``"attention"``, ``"residual"``, a type name, a glob over dotted module names, or ``"re:..."``.
+            ``"attention"``, ``"residual"``, ``"embedding"``, ``"recurrent"``, ``"weights"``, a type name, a glob over
+            dotted module names, or ``"re:..."``.
         variant: Name in the catalogue.
         rate: Probability (dimensionless) of *dropping*, in ``[0, 1]``. None: the variant's default. Or a schedule, or
             a function from the step to a rate: it is asked at every forward, for the step of the innermost stream.
@@ -84,7 +90,8 @@ class Rule:
         except_: Addresses to leave out, written like ``at``.
         on: What is dropped: the ``"output"`` or the first tensor ``"input"`` of what ``at`` matches.
             ``"branch"``: the output, which somebody adds to that module's input; like ``"output"`` but a site of its
-            own. ``"weight"`` is refused: no registered variant supports it yet.
+            own. ``"weight"``: its weights, which is what variants of weights mean, and ``at="weights"``, without being
+            told.
         options: Keyword arguments of the variant's op, e.g. ``{"scaling": "test"}``.
         override: Whether this rule wins where another rule matches the same site.
 
@@ -135,10 +142,19 @@ class Rule:
             raise PlanError(
                 f"rule at {self.at!r}: on must be one of {', '.join(get_args(On))}, got {self.on!r}"
             )
-        if self.on == "weight":
+        if self.on == "output" and (self.addresses == ("weights",) or acts_on_weights_only(entry)):
+            object.__setattr__(self, "on", "weight")
+        if self.on == "weight" or "weights" in self.addresses:
+            if weight_op(entry) is None:
+                raise PlanError(
+                    f"rule at {self.at!r}: on='weight' is not supported by variant {entry.name!r}; "
+                    f"{', '.join(sorted(v.name for v in catalogue() if weight_op(v) is not None))} act on weights"
+                )
+            if self.on == "weight":
+                return
+        if acts_on_weights_only(entry):
             raise PlanError(
-                f"rule at {self.at!r}: on={self.on!r} is not supported by variant {entry.name!r}, nor yet by any; "
-                "use on='output' or on='input'"
+                f"rule at {self.at!r}: variant {entry.name!r} acts on weights, got on={self.on!r}; use on='weight'"
             )
         if not acts_on_a_tensor(entry):
             raise PlanError(
@@ -161,7 +177,7 @@ class Rule:
     def _checked_options(self, entry: Variant) -> Mapping[str, OptionValue]:
         if not isinstance(self.options, Mapping):
             raise PlanError(f"rule at {self.at!r}: options must be a mapping, got {self.options!r}")
-        valid = option_names(entry)
+        valid = option_names(entry, self.on)
         for name, value in self.options.items():
             if name not in valid:
                 near = get_close_matches(str(name), valid, n=1)
@@ -171,7 +187,11 @@ class Rule:
                 raise PlanError(
                     f"rule at {self.at!r}: option {name!r} must be a string or a number, got {value!r}"
                 )
-        if entry.module is not None and set(self.options) <= set(inspect.signature(entry.module).parameters):
+        if self.on == "weight":
+            self._try_on_a_weight(entry)
+        elif entry.module is not None and set(self.options) <= set(
+            inspect.signature(entry.module).parameters
+        ):
             try:
                 entry.module(
                     self._example_rate(entry), **self.options
@@ -180,27 +200,23 @@ class Rule:
                 raise PlanError(f"rule at {self.at!r}: {error}") from None
         return self.options
 
-
-def acts_on_a_tensor(entry: Variant) -> bool:
-    """Whether the op of ``entry`` is ``op(x, rate, *, training, ...)`` of values, not weights.
-
-    That is all that a module's output or input can give it.
-    """
-    if entry.op is None or entry.default_rate is None or not set(entry.at) - {"weights"}:
-        return False
-    first, *rest = inspect.signature(entry.op).parameters.values()
-    needed = {p.name for p in rest if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
-    alone = first.annotation in ("Tensor", Tensor)  # and not a list of branches
-    wraps = entry.module is not None and next(iter(inspect.signature(entry.module).parameters)) != "rate"
-    return first.name == "x" and alone and needed == {"rate", "training"} and not wraps
+    def _try_on_a_weight(self, entry: Variant) -> None:
+        op, weight = weight_op(entry), torch.zeros(1, 1)
+        given = {"target": weight} if entry.name == "mixout" else {}
+        try:  # ops check the values of their options
+            if op is not None:
+                op(weight, self._example_rate(entry), training=False, **given, **self.options)
+        except InputError as error:
+            raise PlanError(f"rule at {self.at!r}: {error}") from None
 
 
-def option_names(entry: Variant) -> list[str]:
-    """Return the names of the options that the op of ``entry`` takes, sorted."""
-    if entry.op is None:
+def option_names(entry: Variant, on: On) -> list[str]:
+    """Return the names of the options that the op of ``entry`` takes there, sorted."""
+    op = weight_op(entry) if on == "weight" else entry.op
+    if op is None:
         return []
-    _, *rest = inspect.signature(entry.op).parameters  # the first is the tensor
-    return sorted(set(rest) - _SUPPLIED)
+    _, *rest = inspect.signature(op).parameters  # the first is the tensor
+    return sorted(set(rest) - (_SUPPLIED | _OF_WEIGHTS if on == "weight" else _SUPPLIED))
 
 
 def _addresses(what: str, value: str | Iterable[str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dropkit.core import ModuleError, Variant, register
 from dropkit.nn.module import RateModule
+from dropkit.nn.weights.twin import twin
 from dropkit.ops import drop_connect
 from dropkit.ops.rate import Rate
 
@@ -46,7 +47,7 @@ class WeightDrop(RateModule):
         """Call the layer with all arguments, in training with weights dropped for this call."""
         if not self.training:
             return self.layer(*args, **kwargs)
-        return self._with(self.drawn())(*args, **kwargs)
+        return twin(self.layer, self.drawn(), hooked=True)(*args, **kwargs)
 
     def drawn(self) -> dict[str, Tensor]:
         """Return the recurrent matrices for one call in training, by their names."""
@@ -60,41 +61,6 @@ class WeightDrop(RateModule):
             for name in self.layer._flat_weights_names
             if name.startswith("weight_hh_")
         }
-
-    def _with(self, drawn: dict[str, Tensor]) -> nn.Module:
-        # Another object with the same parameters, buffers and hooks, of which only the list that forward reads differs:
-        # the layer itself is never changed, not even while it runs.
-        layer = self.layer
-        own = [getattr(layer, name) for name in layer._flat_weights_names]
-        used = [drawn.get(name, weight) for name, weight in zip(layer._flat_weights_names, own, strict=True)]
-        twin: nn.Module = object.__new__(type(layer))
-        twin.__dict__.update(layer.__dict__)
-        twin.__dict__["_flat_weights"] = laid_out_like(own, used) if own[0].is_cuda else used
-        twin.__dict__["_flat_weight_refs"] = [None] * len(own)  # no reason to rebuild that list
-        return twin
-
-
-def laid_out_like(own: list[Tensor], used: list[Tensor]) -> list[Tensor]:
-    """Return ``used`` as parts of one storage, as ``own`` are; else as they are.
-
-    cuDNN wants all weights of a layer at certain places of one piece of memory. Where they are not it warns and copies
-    them at every call.
-    """
-    storage = own[0].untyped_storage()
-    flat: list[Tensor] = []
-    end = 0
-    for number in sorted(range(len(own)), key=lambda i: int(own[i].storage_offset())):
-        weight, start = own[number], int(own[number].storage_offset())
-        apart = weight.untyped_storage().data_ptr() != storage.data_ptr() or not weight.is_contiguous()
-        if apart or start < end:
-            return used
-        flat += [weight.new_zeros(start - end), used[number].reshape(-1)]
-        end = start + weight.numel()
-    total = torch.cat([*flat, own[0].new_zeros(storage.nbytes() // own[0].element_size() - end)])
-    return [
-        total[weight.storage_offset() : weight.storage_offset() + weight.numel()].view(weight.shape)
-        for weight in own
-    ]
 
 
 register(
