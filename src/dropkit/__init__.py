@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dropkit._catalogue import catalogue, variant
     from dropkit._run_study import run_study
     from dropkit.core import Variant
-    from dropkit.infer import Prediction, predict
+    from dropkit.infer import Prediction, ensemble, predict
     from dropkit.random import step
     from dropkit.study import StudyResult
     from dropkit.surgery import Applied, Audit, Plan, Rule, accelerate, audit, plan, set_rate
@@ -29,6 +29,7 @@ _HOMES = {
     "accelerate": "dropkit.surgery",
     "audit": "dropkit.surgery",
     "catalogue": "dropkit._catalogue",
+    "ensemble": "dropkit.infer",
     "plan": "dropkit.surgery",
     "predict": "dropkit.infer",
     "run_study": "dropkit._run_study",
@@ -49,6 +50,7 @@ __all__ = [
     "accelerate",
     "audit",
     "catalogue",
+    "ensemble",
     "infer",
     "nn",
     "objectives",

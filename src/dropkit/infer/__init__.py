@@ -3,6 +3,8 @@
 from dropkit.infer.acquisition import bald, batch_bald, entropy, least_confidence
 from dropkit.infer.active import ActiveLearning
 from dropkit.infer.conformal import ConformalIntervals, ConformalSets, conformal_quantile
+from dropkit.infer.ensemble_folder import load_ensemble
+from dropkit.infer.ensembling import Ensemble, ensemble
 from dropkit.infer.enumeration import Enumeration, enumerate_masks
 from dropkit.infer.fold import fold
 from dropkit.infer.geometric_mean import geometric_mean
@@ -11,11 +13,13 @@ from dropkit.infer.predicting import predict
 from dropkit.infer.prediction import Prediction
 from dropkit.infer.scaling import TemperatureScaling, VectorScaling
 from dropkit.infer.scaling_curve import ScalingCurve, scaling_curve
+from dropkit.infer.snapshots import snapshots
 
 __all__ = [
     "ActiveLearning",
     "ConformalIntervals",
     "ConformalSets",
+    "Ensemble",
     "Enumeration",
     "IsotonicCalibration",
     "Prediction",
@@ -25,11 +29,14 @@ __all__ = [
     "bald",
     "batch_bald",
     "conformal_quantile",
+    "ensemble",
     "entropy",
     "enumerate_masks",
     "fold",
     "geometric_mean",
     "least_confidence",
+    "load_ensemble",
     "predict",
     "scaling_curve",
+    "snapshots",
 ]

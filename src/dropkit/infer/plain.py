@@ -40,13 +40,14 @@ def plain_pass(model: nn.Module, *inputs: Any, batch_dim: int = 0, **forward_kwa
     """
     made = shared_copy(model)
     with torch.inference_mode():
-        outputs = [_tensor(made(*batch, **forward_kwargs)) for batch in _batches(inputs)]
+        outputs = [_tensor(made(*batch, **forward_kwargs)) for batch in batches(inputs)]
     if not outputs:
         raise DataError("the DataLoader is empty; there is nothing to predict")
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, batch_dim)
 
 
-def _batches(inputs: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
+def batches(inputs: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
+    """Return the batches of a ``DataLoader`` that is the only input, as arguments; else the inputs as one batch."""
     if len(inputs) != 1 or not isinstance(inputs[0], DataLoader):
         return [inputs]
     return ((batch[0],) if isinstance(batch, (tuple, list)) else (batch,) for batch in inputs[0])

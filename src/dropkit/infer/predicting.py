@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader
 
 from dropkit.core import ConfigError, DataError, NoMatchError, PlanError
+from dropkit.infer.ensembling import Ensemble
 from dropkit.infer.members import Members
 from dropkit.infer.outputs import ALONE, Finish
 from dropkit.infer.pace import Pace
@@ -25,7 +26,7 @@ _CHECKED = 64  # members at most between two looks at the error
 
 
 def predict(
-    model: nn.Module,
+    model: nn.Module | Ensemble,
     *inputs: Any,
     members: int = 50,
     seed: int,
@@ -45,7 +46,8 @@ def predict(
     model itself, its buffers, flags and hooks are not touched, nor is any global random generator used.
 
     Args:
-        model: Any module that a forward pass in training mode shows to be random.
+        model: Any module that a forward pass in training mode shows to be random; or a :func:`dropkit.ensemble`, of
+            whose models each is ``members`` networks, or one (see ``Ensemble.predict``) if none of them drops.
         inputs: What its forward takes; or one ``DataLoader``, whose batches are tensors or begin with one.
         members: Number of members T, at least 1.
         seed: Root of the masks; member ``m`` of a seed is always the same.
@@ -75,6 +77,22 @@ def predict(
         Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016, arXiv:1506.02142.
     """
     _check(model, members, seed, task, outputs, mode, memory, tolerance)
+    if isinstance(model, Ensemble):
+        if not share_masks or mode not in ("auto", "loop") or memory is not None or tolerance is not None:
+            raise ConfigError(
+                "an ensemble runs one network after the other, with shared masks; leave out share_masks, mode, memory "
+                "and tolerance"
+            )
+        return model.as_it_drops(
+            *inputs,
+            members=members,
+            seed=seed,
+            task=task,
+            outputs=outputs,
+            batch_dim=batch_dim,
+            keep_members=keep_members,
+            **forward_kwargs,
+        )
     loader = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], DataLoader) else None
     if loader is not None and tolerance is not None:
         raise ConfigError("tolerance needs all inputs at once; give tensors, not a DataLoader")
@@ -145,7 +163,7 @@ def _check(
     memory: Any,
     tolerance: Any,
 ) -> None:
-    if not isinstance(model, nn.Module):
+    if not isinstance(model, nn.Module | Ensemble):
         raise PlanError(f"the model must be a torch.nn.Module, got {type(model).__name__}")
     if not isinstance(members, int) or isinstance(members, bool) or members < 1:
         raise ConfigError(f"members must be a whole number of at least 1, got {members!r}")
