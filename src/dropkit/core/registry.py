@@ -31,7 +31,7 @@ class Variant:
         default_rate: Probability of dropping used where none is given, or None if it has no rate.
         samples: Whether it may stay active at prediction, to sample from the model.
         example: Returns a module and an input it accepts.
-        acts_in_eval: Whether ``op`` changes its input in eval mode, too.
+        acts_in_eval: Whether it changes what it is given in eval mode, too.
     """
 
     name: str

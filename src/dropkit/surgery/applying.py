@@ -10,14 +10,16 @@ from typing import Any
 
 from torch import nn
 
-from dropkit.core import NoMatchError, PlanError
+from dropkit.core import NoMatchError, PlanError, variant
 from dropkit.surgery.applied import Applied, forget_compiled_code
 from dropkit.surgery.attending import AttentionDrop
 from dropkit.surgery.calls import CallForward, Key
 from dropkit.surgery.drop import Drop, InputHook, OutputHook
+from dropkit.surgery.forms import wraps_module
 from dropkit.surgery.plans import Plan, Site
 from dropkit.surgery.tree import Tree, type_names
 from dropkit.surgery.weights import check_weights, weight_site
+from dropkit.surgery.wrapping import WrapperSite, check_wrapper, wraps_weight
 
 
 class AppliedPlan(Applied):
@@ -88,10 +90,15 @@ def _check_site(site: Site, model: nn.Module, tree: Tree) -> None:
             f"site {site.id!r} is inside a torch.jit.ScriptModule, where nothing can be attached; apply the plan "
             "to the Python model it was made from"
         )
-    if site.on == "weight":
+    inside = wraps_module(variant(site.variant)) or wraps_weight(site, module)
+    if inside:
+        check_wrapper(site, module)
+    elif site.on == "weight":
         check_weights(site, module)
-    if (site.function or site.on == "weight") and replicates(model):
-        what = "a function call" if site.function else "a weight"
+    if (site.function or site.on == "weight" or inside) and replicates(model):
+        what = (
+            "a function call" if site.function else "a weight" if site.on == "weight" else "inside a forward"
+        )
         raise PlanError(
             f"site {site.id!r} is {what}, which cannot be reached in the replicas of DataParallel; use "
             "DistributedDataParallel"
@@ -107,7 +114,9 @@ def _attach(plan: Plan, tree: Tree) -> None:
     calls: dict[str, dict[Key, Drop]] = {}
     for site in plan.sites:
         module = tree.modules[site.module]
-        if site.on == "weight":
+        if wraps_module(variant(site.variant)) or wraps_weight(site, module):
+            CallForward.of(module).wrapper = WrapperSite(plan, site, module)
+        elif site.on == "weight":
             CallForward.of(module).add_weights(weight_site(plan, site, module))
         elif site.function:
             calls.setdefault(site.module, {})[site.function, site.index, site.on] = _at_call(plan, site)

@@ -18,6 +18,7 @@ from dropkit.surgery.existing import BY_HAND, CALLS, PLAIN
 from dropkit.surgery.operations import ADDITION, CASTS, SOFTMAX
 from dropkit.surgery.plans import Place, Plan
 from dropkit.surgery.weights import WeightSite
+from dropkit.surgery.wrapping import WrapperSite
 
 if TYPE_CHECKING:
     from dropkit.surgery.setting import Setting
@@ -53,6 +54,7 @@ class CallForward:
         self.original: Callable[..., Any] | None = module.__dict__.get("forward")
         self.parts: list[tuple[Plan, dict[Key, Drop]]] = []
         self.weights: list[WeightSite] = []
+        self.wrapper: WrapperSite | None = None
         self.taking: Taking | None = None
         self.settings: list[Setting] = []
         self._drops: dict[Key, Drop] = {}
@@ -77,7 +79,7 @@ class CallForward:
 
     def leave_if_idle(self) -> None:
         """Give the module its own forward back unless something still needs this one."""
-        if self.parts or self.weights or self.taking is not None or self.settings:
+        if self.parts or self.weights or self.wrapper or self.taking is not None or self.settings:
             return
         del self.module.__dict__["forward"]
         if self.original is not None:
@@ -104,16 +106,21 @@ class CallForward:
         for site in [site for site in self.weights if site.belongs_to(plan)]:
             self.weights.remove(site)
             site.leave(self.module)
+        if self.wrapper is not None and self.wrapper.belongs_to(plan):
+            self.wrapper = None
         self.gather()
 
     def holds(self, plan: Plan) -> bool:
         """Whether ``plan`` has a part here."""
         parts = any(held is plan or held == plan for held, _ in self.parts)
-        return parts or any(site.belongs_to(plan) for site in self.weights)
+        return parts or any(site.belongs_to(plan) for site in self._inner())
 
     def drops(self) -> list[Drop]:
         """Return what acts here."""
-        return [*self._drops.values(), *self.weights]
+        return [*self._drops.values(), *self._inner()]
+
+    def _inner(self) -> list[Drop]:
+        return [*self.weights, *([] if self.wrapper is None else [self.wrapper])]
 
     def gather(self) -> None:
         """Look at the sites again, after one of them was changed."""
@@ -144,13 +151,15 @@ class CallForward:
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.original is not None:
             return self.original(*args, **kwargs)
-        module = self.module
+        module, wrapper = self.module, self.wrapper
         drawn = {
             name: weight
             for site in self.weights
-            if (module.training or site.forced) and not site.never_drops
+            if site.acts(module)
             for name, weight in site.drawn(module).items()
         }
+        if wrapper is not None and wrapper.acts(module):
+            return wrapper.run(twin(module, drawn), args, kwargs)
         return type(module).forward(twin(module, drawn) if drawn else module, *args, **kwargs)
 
 

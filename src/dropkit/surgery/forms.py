@@ -33,6 +33,11 @@ def weight_op(entry: Variant) -> Callable[..., Tensor] | None:
     return _SAME_LAW.get(entry.name, entry.op if "weights" in entry.at else None)
 
 
+def wraps_module(entry: Variant) -> bool:
+    """Whether ``entry`` is a wrapper through which the forward of a whole module can run: one of recurrent networks."""
+    return entry.kind == "wrapper" and entry.op is None and entry.at == ("recurrent",)
+
+
 def acts_on_weights_only(entry: Variant) -> bool:
     """Whether there is nothing but weights that ``entry`` could act on."""
     return weight_op(entry) is not None and not acts_on_a_tensor(entry)

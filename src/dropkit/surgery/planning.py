@@ -11,8 +11,10 @@ from torch import nn
 
 from dropkit.core import DtypeError, InputError, NoMatchError, PlanError, variant
 from dropkit.nn import LinearByDepth
+from dropkit.surgery import wrapping
 from dropkit.surgery.address import Map, Target, needs_flow, place_of
 from dropkit.surgery.calls import CallForward
+from dropkit.surgery.forms import wraps_module
 from dropkit.surgery.plans import Place, Plan, Site, settle, site_id
 from dropkit.surgery.rates import SiteRate
 from dropkit.surgery.ready import own_dropout, ready_plan
@@ -168,24 +170,33 @@ class _Planner:
         reasons: dict[str, None] = {}
         for target, on in found:
             reason = None if target.function else self._map.unreachable(target.module)
-            if on == "weight" and reason is None:
-                reason = self._weightless(rule, target)
+            if reason is None:
+                reason = self._unfit(rule, target, on)
             if reason is None:
                 reached.append((target, on))
             else:
                 reasons[reason] = None
         if not reached:
-            error = PlanError if rule.on == "weight" else NoMatchError
+            error = PlanError if rule.on == "weight" or wraps_module(variant(rule.variant)) else NoMatchError
             raise error(f"rule at {rule.at!r} matches only what cannot be reached: {'; '.join(reasons)}")
         self.notes += [f"rule at {rule.at!r}: left out, {reason}" for reason in reasons]
         return reached
 
-    def _weightless(self, rule: Rule, target: Target) -> str | None:
+    def _unfit(self, rule: Rule, target: Target, on: Place) -> str | None:
+        entry, module = variant(rule.variant), self._tree.modules[target.module]
+        if on != "weight" and not wraps_module(entry):
+            return None
         if target.function:
-            return f"{target.function} is a function and has no weight"
-        module = self._tree.modules[target.module]
-        left_out = mismatch(variant(rule.variant), module)
-        if left_out is None and (reason := refusal(module)) is not None:
+            return f"{rule.variant} acts on a module, and {target.function} is a function"
+        if on == "output":
+            return wrapping.mismatch(entry, module)
+        if on != "weight":
+            return f"{rule.variant} acts inside of a module, not on its {on}"
+        left_out = mismatch(entry, module)
+        if left_out is None and rule.options.get("per_sample"):
+            left_out = wrapping.mismatch(entry, module, rule.options)
+        by_wrapper = rule.variant == "embedding_dropout" and isinstance(module, nn.Embedding)
+        if left_out is None and not by_wrapper and (reason := refusal(module)) is not None:
             raise PlanError(f"site {site_id(target.module, 'weight')!r}: {reason}")
         return left_out
 

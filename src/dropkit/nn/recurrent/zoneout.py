@@ -123,6 +123,7 @@ register(
         at=("recurrent",),
         default_rate=0.15,
         samples=True,
+        acts_in_eval=True,
         example=lambda: (
             Zoneout(nn.LSTM(3, 4, batch_first=True), 0.5),
             torch.linspace(-1, 1, 60).view(4, 5, 3),
