@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "nn": MODEL_ROOMS[:3],
     "objectives": MODEL_ROOMS[:4],
     "surgery": MODEL_ROOMS[:4],
+    "adapters": ["core", "random", "surgery"],
     "infer": [*MODEL_ROOMS, "stats"],
     "explain": [*MODEL_ROOMS, "stats", "infer"],
     "zoo": ["core"],

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dropkit import infer, nn, objectives, ops, random, stats, surgery, zoo
+    from dropkit import adapters, infer, nn, objectives, ops, random, stats, surgery, zoo
     from dropkit._catalogue import catalogue, variant
     from dropkit._run_study import run_study
     from dropkit.core import Variant
@@ -37,7 +37,7 @@ _HOMES = {
     "step": "dropkit.random",
     "variant": "dropkit._catalogue",
 }
-_ROOMS = ("infer", "nn", "objectives", "ops", "random", "stats", "surgery", "zoo")
+_ROOMS = ("adapters", "infer", "nn", "objectives", "ops", "random", "stats", "surgery", "zoo")
 
 __all__ = [
     "Applied",
@@ -48,6 +48,7 @@ __all__ = [
     "StudyResult",
     "Variant",
     "accelerate",
+    "adapters",
     "audit",
     "catalogue",
     "ensemble",
