@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from dropkit.infer import Prediction, ensemble, predict
     from dropkit.random import step
     from dropkit.study import StudyResult
-    from dropkit.surgery import Applied, Audit, Plan, Rule, accelerate, audit, plan, set_rate
+    from dropkit.surgery import (
+        Applied,
+        Audit,
+        Plan,
+        Rule,
+        accelerate,
+        audit,
+        load_plan,
+        plan,
+        save_plan,
+        set_rate,
+    )
 
 __version__ = "0.1.0"
 
@@ -30,9 +41,11 @@ _HOMES = {
     "audit": "dropkit.surgery",
     "catalogue": "dropkit._catalogue",
     "ensemble": "dropkit.infer",
+    "load_plan": "dropkit.surgery",
     "plan": "dropkit.surgery",
     "predict": "dropkit.infer",
     "run_study": "dropkit._run_study",
+    "save_plan": "dropkit.surgery",
     "set_rate": "dropkit.surgery",
     "step": "dropkit.random",
     "variant": "dropkit._catalogue",
@@ -53,6 +66,7 @@ __all__ = [
     "catalogue",
     "ensemble",
     "infer",
+    "load_plan",
     "nn",
     "objectives",
     "ops",
@@ -60,6 +74,7 @@ __all__ = [
     "predict",
     "random",
     "run_study",
+    "save_plan",
     "set_rate",
     "stats",
     "step",

@@ -9,6 +9,7 @@ from dropkit.surgery.planning import plan
 from dropkit.surgery.plans import Plan, Site
 from dropkit.surgery.ready import ReadyPlan, ready, ready_plans
 from dropkit.surgery.rules import Rule
+from dropkit.surgery.saving import load_plan, save_plan
 from dropkit.surgery.setting import RatesSet, set_rate
 from dropkit.surgery.taking import Skipped
 
@@ -28,8 +29,10 @@ __all__ = [
     "accelerate",
     "attached",
     "audit",
+    "load_plan",
     "plan",
     "ready",
     "ready_plans",
+    "save_plan",
     "set_rate",
 ]

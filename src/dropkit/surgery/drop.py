@@ -49,6 +49,10 @@ class Drop:
         """Whether its rate is 0, and will be."""
         return isinstance(self.rate, float) and self.rate == 0.0 and not self.forced
 
+    def tensors(self, module: nn.Module) -> Mapping[str, Tensor]:
+        """Return the parameters and buffers that belong to this site on ``module``, to be saved with the plan."""
+        return {}
+
     def belongs_to(self, plan: Plan) -> bool:
         """Whether ``plan`` put it there."""
         return self.plan is plan or self.plan == plan

@@ -140,6 +140,11 @@ class MixoutSite(WeightSite):
             holder._buffers.pop(f"{_TARGET}_{leaf}", None)
             holder._non_persistent_buffers_set.discard(f"{_TARGET}_{leaf}")
 
+    def tensors(self, module: nn.Module) -> Mapping[str, Tensor]:
+        """Return the weights to fall back to."""
+        places = {name: _holder(module, name) for name in self._names}
+        return {name: holder.get_buffer(f"{_TARGET}_{leaf}") for name, (holder, leaf) in places.items()}
+
     def _arguments(self, holder: nn.Module, leaf: str) -> dict[str, Any]:
         return {"target": holder._buffers[f"{_TARGET}_{leaf}"], **self._options}
 
