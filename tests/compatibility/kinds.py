@@ -27,6 +27,42 @@ class Net(nn.Module):
         return self.down(x + F.relu(self.inner(x)))
 
 
+class Attention(nn.Module):
+    """One sequence through multi-head attention, on a residual branch."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention, self.down = nn.MultiheadAttention(6, 2, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, x):
+        x = x[None]
+        return self.down(x + self.attention(x, x, x, need_weights=False)[0])
+
+
+class Recurrent(nn.Module):
+    """One sequence through an LSTM."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.down = nn.LSTM(6, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.down(self.lstm(x[None])[0])
+
+
+class Stack(nn.Module):
+    """Layers of one shape."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers, self.down = nn.ModuleList(nn.Linear(6, 6) for _ in range(4)), nn.Linear(6, 3)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return self.down(x)
+
+
 class Kind(NamedTuple):
     """One kind: how to make the model, its input, and the rules."""
 
@@ -44,4 +80,10 @@ KINDS = {
     "a module's input": Kind(Net, rows, [dk.Rule(at="down", on="input", rate=0.5)]),
     "the model's input": Kind(Net, rows, [dk.Rule(at="input", rate=0.5)]),
     "a function call": Kind(Net, rows, [dk.Rule(at=":relu#0", rate=0.5)]),
+    "a weight": Kind(Net, rows, [dk.Rule(at="inner", on="weight", variant="drop_connect", rate=0.5)]),
+    "recurrent weights": Kind(
+        Recurrent, rows, [dk.Rule(at="lstm", on="weight", variant="weight_drop", rate=0.5)]
+    ),
+    "a residual branch": Kind(Net, rows, [dk.Rule(at="residual", variant="drop_path", rate=0.5)]),
+    "attention probabilities": Kind(Attention, rows, [dk.Rule(at="attention", rate=0.5)]),
 }
