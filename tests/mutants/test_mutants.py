@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import of_nn, of_ops, of_other_rooms, of_random
+from tests.mutants import of_infer, of_nn, of_ops, of_other_rooms, of_random
 
 ROOT = Path(__file__).parent.parent.parent
 
-MUTANTS = [*of_random.MUTANTS, *of_ops.MUTANTS, *of_nn.MUTANTS, *of_other_rooms.MUTANTS]
+MUTANTS = [*of_random.MUTANTS, *of_ops.MUTANTS, *of_nn.MUTANTS, *of_infer.MUTANTS, *of_other_rooms.MUTANTS]
 
 
 def test_every_mutant_fits_the_code():
