@@ -31,7 +31,8 @@ def save_plan(path: str | os.PathLike[str], model: nn.Module) -> None:
 
     The rules and sites are JSON at ``path``. Tensors that belong to the sites (parameters and buffers of learned
     variants, the weights that mixout falls back to) are in a file of the same name with the suffix ``.safetensors``,
-    if there are any. Nothing of the model itself is saved: its state_dict is yours. Each file is there as a whole or not at all.
+    if there are any. Nothing of the model itself is saved: its state_dict is yours. Each file is there as a whole or
+    not at all.
 
     Args:
         path: Name of the JSON file, in a folder that exists.
