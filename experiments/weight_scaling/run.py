@@ -10,48 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 import dropkit as dk
 from dropkit import zoo
 from dropkit.train import TrainConfig, fit
 
 HERE = Path(__file__).parent
-SHOWN = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100, 120)
-
-
-def errors(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of wrong answers; probabilities (or their logarithms) ``(..., N, C)``."""
-    return (probabilities.argmax(dim=-1) != labels).double().mean(dim=-1)
-
-
-def one_repeat(
-    model: nn.Module, test: Dataset[Any], labels: Tensor, members: int, seed: int
-) -> dict[str, Tensor]:
-    """Return measures for k = 1, 2, ... of the means of the first k members; every image has masks of its own."""
-    prediction = dk.predict(
-        model,
-        DataLoader(test, batch_size=500),
-        members=members,
-        seed=seed,
-        share_masks=False,
-        task="classification",
-        keep_members=True,
-    )
-    probabilities = prediction.members.double()
-    count = torch.arange(1, members + 1)[:, None, None]
-    arithmetic = probabilities.cumsum(dim=0) / count
-    chosen = arithmetic.gather(-1, labels.expand(members, -1)[..., None]).squeeze(-1)
-    return {
-        "error": errors(arithmetic, labels),
-        "error_geometric": errors(probabilities.clamp(min=1e-300).log().cumsum(dim=0), labels),
-        "nll": -chosen.log().mean(dim=1),
-    }
 
 
 def main() -> None:
@@ -81,40 +50,25 @@ def main() -> None:
         checkpoint=args.work / "checkpoint.pt",
     )
 
-    x, labels = (torch.stack(column) for column in zip(*data.test, strict=True))
-    model.eval()
-    with torch.inference_mode():
-        logits = torch.cat([model(part) for part in x.split(500)]).double()
-    repeats = []
-    for repeat in range(config["repeats"]):
-        repeats.append(
-            one_repeat(model, data.test, labels, config["members"], dk.random.child_seed(seed, f"{repeat}"))
+    labels = torch.stack([label for _, label in data.test])
+    results = {"versions": {"torch": torch.__version__, "dropkit": dk.__version__}}
+    for metric in ("error", "nll"):
+        curve = dk.infer.scaling_curve(
+            model.eval(),
+            DataLoader(data.test, batch_size=500),
+            labels,
+            seed=seed,
+            ks=config["ks"],
+            repetitions=config["repetitions"],
+            metric=metric,
         )
-        print(repeat, {name: float(values[-1]) for name, values in repeats[-1].items()}, flush=True)
-    found: dict[str, Any] = {
-        "versions": {"torch": torch.__version__, "dropkit": dk.__version__},
-        "weight_scaling": {
-            "error": float(errors(logits, labels)),
-            "nll": float(nn.functional.cross_entropy(logits, labels)),
-        },
-        "k": list(range(1, config["members"] + 1)),
-    }
-    for name in repeats[0]:
-        values = torch.stack([repeat[name] for repeat in repeats])
-        found[name] = {
-            "mean": [round(value, 6) for value in values.mean(dim=0).tolist()],
-            "sd": [round(value, 6) for value in values.std(dim=0).tolist()],
-        }
-    args.out.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"scaled weights: {found['weight_scaling']}")
-    for k in (k for k in SHOWN if k <= config["members"]):
+        results[metric] = asdict(curve)
+        args.out.write_text(json.dumps(results, indent=1) + "\n")
         print(
-            k,
-            *(
-                f"{name} {found[name]['mean'][k - 1]:.5f} ({found[name]['sd'][k - 1]:.5f})"
-                for name in repeats[0]
-            ),
+            f"{metric}: {curve.scaled:.5f} with scaled weights, matched by k = {curve.matching}", flush=True
         )
+        for k, mean, sd, groups in zip(curve.ks, curve.error, curve.sd, curve.groups, strict=True):
+            print(f"k = {k}: {mean:.5f} (sd {sd:.5f} over {groups} groups)", flush=True)
 
 
 if __name__ == "__main__":
