@@ -9,6 +9,7 @@ from dropkit.infer.enumeration import Enumeration, enumerate_masks
 from dropkit.infer.fold import fold
 from dropkit.infer.geometric_mean import geometric_mean
 from dropkit.infer.isotonic import IsotonicCalibration
+from dropkit.infer.observation_noise import NoisyPrediction, fit_noise, log_likelihood, with_noise
 from dropkit.infer.predicting import predict
 from dropkit.infer.prediction import Prediction
 from dropkit.infer.scaling import TemperatureScaling, VectorScaling
@@ -22,6 +23,7 @@ __all__ = [
     "Ensemble",
     "Enumeration",
     "IsotonicCalibration",
+    "NoisyPrediction",
     "Prediction",
     "ScalingCurve",
     "TemperatureScaling",
@@ -32,11 +34,14 @@ __all__ = [
     "ensemble",
     "entropy",
     "enumerate_masks",
+    "fit_noise",
     "fold",
     "geometric_mean",
     "least_confidence",
     "load_ensemble",
+    "log_likelihood",
     "predict",
     "scaling_curve",
     "snapshots",
+    "with_noise",
 ]

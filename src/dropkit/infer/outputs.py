@@ -11,10 +11,11 @@ from dropkit.core import DataError
 from dropkit.infer.prediction import Task
 
 ALONE = "output"  # name of a tensor that is all that a model returns
+HEADS = ("mean", "log_variance")  # of a regression that says how noisy its observations are
 
 
 class Finish:
-    """Turns what a model returns into a dict of tensors.
+    """Turns what a model returns into a dict of tensors: a pair of a regression is a mean and a log variance.
 
     Args:
         task: ``"classification"``: probabilities are wanted.
@@ -26,12 +27,15 @@ class Finish:
 
     def __init__(self, task: Task | None, outputs: str) -> None:
         self.alone = False
+        self._regression = task == "regression"
         self._softmax = task == "classification" and outputs == "logits"
 
     def __call__(self, value: Any) -> dict[str, Tensor]:
         """Return the tensors of ``value`` by name, or raise ``DataError``."""
         self.alone = isinstance(value, Tensor)
         named = {ALONE: value} if self.alone else value
+        if self._regression and isinstance(value, tuple) and len(value) == len(HEADS):
+            named = dict(zip(HEADS, value, strict=True))
         if not isinstance(named, Mapping):
             raise DataError(
                 f"the model must return a tensor or a dict of tensors, got a {type(value).__name__}; wrap it in a "

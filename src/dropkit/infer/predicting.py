@@ -64,7 +64,8 @@ def predict(
         forward_kwargs: Keyword arguments of the forward.
 
     Returns:
-        Prediction: or a dict of them, where the model returns a dict of tensors.
+        Prediction: or a dict of them, where the model returns a dict of tensors, or in a regression a pair: then
+        ``"mean"`` and ``"log_variance"``.
 
     Raises:
         NoMatchError: Nothing in the model is random, or no output differs between members.

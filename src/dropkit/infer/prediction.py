@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dropkit.core import ConfigError
+from dropkit.infer.mixture import MixtureLikelihood, check_noise
 
 Task = Literal["classification", "regression"]
 Mode = Literal["vmap", "expand", "loop"]
@@ -94,16 +95,9 @@ class Prediction:
         """
         if self.task != "regression":
             raise ConfigError("log_likelihood needs predict(..., task='regression')")
-        members = self.members
-        variance = torch.as_tensor(noise, dtype=members.dtype, device=members.device)
-        if not bool((variance > 0).all()):
-            raise ConfigError(f"noise must be a variance above 0, got {noise!r}")
-        if target.shape != self.mean.shape:
-            raise ConfigError(f"target must have shape {tuple(self.mean.shape)}, got {tuple(target.shape)}")
-        log_p = -0.5 * ((target - members) ** 2 / variance + (2 * torch.pi * variance).log())
-        per_member = log_p.flatten(2).sum(-1) if log_p.ndim > 2 else log_p
-        result: Tensor = torch.logsumexp(per_member, dim=0) - torch.tensor(float(self.n_members)).log()
-        return result
+        likelihood = MixtureLikelihood(target)
+        likelihood.add(self.members, check_noise(noise, self.members))
+        return likelihood.value.to(self.members.dtype)
 
 
 def _no_classes(what: str) -> ConfigError:

@@ -1,0 +1,224 @@
+"""Regression with observation noise: fixed, fitted on validation data, or said by the model for every sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import minimize, minimize_scalar
+from torch import Tensor, nn
+
+from dropkit.core import ConfigError, DataError, whole_number
+from dropkit.infer.mixture import MixtureLikelihood, check_noise
+from dropkit.infer.outputs import HEADS
+from dropkit.infer.predicting import predict
+from dropkit.infer.prediction import Prediction
+from dropkit.random import child_seed
+
+Predicted = Prediction | Mapping[str, Prediction]
+_GRID = 41  # noises that are tried before the best is refined
+_BISECTIONS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyPrediction:
+    """A regression's members with their observation noise, a mixture of normal distributions; see :func:`with_noise`.
+
+    Attributes:
+        mean: Shape ``(N, *out)``.
+        epistemic: Variance across members, which more data would reduce, shape ``(N, *out)``.
+        aleatoric: Mean of the members' noise variances, which it would not, shape ``(N, *out)``.
+        members: Shape ``(T, N, *out)``.
+        noise: Their noise variances, of the same shape.
+    """
+
+    mean: Tensor
+    epistemic: Tensor
+    aleatoric: Tensor
+    members: Tensor
+    noise: Tensor
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance of an observation, shape ``(N, *out)``: epistemic plus aleatoric."""
+        return self.epistemic + self.aleatoric
+
+    def log_likelihood(self, target: Tensor) -> Tensor:
+        """Return ``log p(target)`` of each sample, shape ``(N,)``; see :meth:`Prediction.log_likelihood`."""
+        likelihood = MixtureLikelihood(target)
+        likelihood.add(self.members, self.noise)
+        return likelihood.value.to(self.members.dtype)
+
+    def quantile(self, q: float) -> Tensor:
+        """Return the quantile ``q`` in ``(0, 1)`` of an observation, shape ``(N, *out)``, by bisection."""
+        if not 0.0 < q < 1.0:
+            raise ConfigError(f"q must be above 0 and below 1, got {q!r}")
+        centre, scale = self.members.double(), self.noise.double().sqrt()
+        reach = torch.special.ndtri(torch.tensor(q, dtype=torch.float64)) * scale  # of each member's own
+        low, high = (centre + reach).amin(0), (centre + reach).amax(0)
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (low + high)
+            below = torch.special.ndtr((middle - centre) / scale).mean(0) < q
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        result: Tensor = (0.5 * (low + high)).to(self.members.dtype)
+        return result
+
+
+def with_noise(prediction: Predicted, noise: float | Tensor | None = None) -> NoisyPrediction:
+    """Return what a regression says of observations, which scatter about what the model says.
+
+    ``Var[y] = Var[member] + E[noise]``.
+
+    Args:
+        prediction: By ``dk.predict(..., task="regression", keep_members=True)``; of a model whose forward returns a
+            pair ``(mean, log variance)``, or a dict with ``"mean"`` and ``"log_variance"``, a dict of predictions.
+        noise: Variance of the observation noise, above 0: a number (1 / tau), what :func:`fit_noise` returned, or a
+            tensor that broadcasts to ``(T, N, *out)``. None: the model says it.
+
+    Raises:
+        ConfigError: The noise is not above 0, given twice or not at all; or members were not kept.
+
+    Reference:
+        Kendall and Gal, "What Uncertainties Do We Need in Bayesian Deep Learning for Computer Vision?", NeurIPS 2017,
+        arXiv:1703.04977, eq. 9; with a number, Gal and Ghahramani, ICML 2016, arXiv:1506.02142, eq. 7.
+    """
+    mean, given = _heads(prediction, noise)
+    members = mean.members
+    variance = check_noise(given, members)
+    return NoisyPrediction(mean.mean, mean.variance, variance.mean(0), members, variance)
+
+
+def fit_noise(prediction: Prediction, target: Tensor, *, per_output: bool = False) -> Tensor:
+    """Choose the variance of the observation noise that makes validation targets as likely as possible.
+
+    Args:
+        prediction: Of validation data, by ``dk.predict(..., task="regression", keep_members=True)``.
+        target: Shape ``(N, *out)``.
+        per_output: Whether each output has a noise of its own.
+
+    Returns:
+        Tensor: 0-d, or of shape ``out``; its inverse is tau.
+
+    Raises:
+        ConfigError: Members were not kept, or the shapes differ.
+        DataError: There are no targets, they are not finite, or members predict them all exactly, so that no noise is
+            small enough.
+
+    Reference:
+        Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016, arXiv:1506.02142, eq. 8, whose maximum
+        this is. *Departures*: theirs is chosen on a grid.
+    """
+    members, y = prediction.members.double(), target.double()
+    if members.shape[1:] != y.shape:
+        raise ConfigError(f"target must have shape {tuple(members.shape[1:])}, got {tuple(y.shape)}")
+    if y.numel() == 0 or not bool(y.isfinite().all()):
+        raise DataError("fit_noise needs targets, all of them finite")
+    squares = ((y - members) ** 2).flatten(2) if members.ndim > 2 else ((y - members) ** 2)[..., None]
+    nearest = squares.amin(0) if per_output else squares.sum(-1, keepdim=True).amin(0)
+    if not bool((nearest.amax(0) > 0).all()):
+        raise DataError(
+            "members predict all targets exactly, so that no noise is small enough; give a number"
+        )
+
+    def loss(log_noise: Tensor) -> Tensor:
+        log_p = -0.5 * (squares / log_noise.exp() + log_noise).sum(-1)
+        return -torch.logsumexp(log_p, dim=0).mean()
+
+    best = _best_number(loss, squares)
+    if not per_output:
+        return torch.tensor(best, dtype=torch.float64).exp().to(prediction.members)
+
+    def value_and_slope(values: Any) -> tuple[float, Any]:
+        leaf = torch.tensor(values, requires_grad=True)
+        with torch.enable_grad():
+            value = loss(leaf)
+            value.backward()  # type: ignore[no-untyped-call]
+        return float(value.detach()), np.asarray(leaf.grad)
+
+    found = minimize(value_and_slope, np.full(squares.shape[-1], best), jac=True, method="L-BFGS-B")
+    return torch.tensor(found.x).exp().view(y.shape[1:]).to(prediction.members)
+
+
+def log_likelihood(
+    model: nn.Module,
+    *inputs: Any,
+    target: Tensor,
+    seed: int,
+    members: int = 50,
+    noise: float | Tensor | None = None,
+    block: int = 1000,
+    **options: Any,
+) -> Tensor:
+    """Return ``log p(target)`` of each sample under many members, in the memory of a block of them.
+
+    Args:
+        model: A regression; see :func:`with_noise` for what it may return.
+        inputs: What its forward takes, or a ``DataLoader`` whose order is fixed.
+        target: Shape ``(N, *out)``.
+        seed: Root of the masks; block ``b`` has the members of ``child_seed(seed, f"block {b}")``.
+        members: Number of members, at least 1.
+        noise: Variance of the observation noise, that broadcasts to ``(N, *out)``. None: the model says it.
+        block: Number of members that are held at once.
+        options: Of :func:`dropkit.predict`.
+
+    Returns:
+        Tensor: fp64, shape ``(N,)``.
+
+    Raises:
+        ConfigError: An argument makes no sense.
+        DataError: The model's outputs cannot be used.
+    """
+    for name, value in (("members", members), ("block", block)):
+        if whole_number(value) is None or value < 1:
+            raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}")
+    likelihood = MixtureLikelihood(target)
+    for index, first in enumerate(range(0, members, block)):
+        drawn = predict(
+            model,
+            *inputs,
+            members=min(block, members - first),
+            seed=child_seed(seed, f"block {index}"),
+            task="regression",
+            keep_members=True,
+            **options,
+        )
+        noisy = with_noise(drawn, noise)
+        likelihood.add(noisy.members, noisy.noise)
+    return likelihood.value
+
+
+def _heads(prediction: Predicted, noise: float | Tensor | None) -> tuple[Prediction, float | Tensor]:
+    if isinstance(prediction, Prediction):
+        if noise is None:
+            raise ConfigError("the model says nothing of its noise; give noise=, a variance")
+        return prediction, noise
+    missing = [name for name in HEADS if name not in prediction]
+    if missing:
+        raise ConfigError(
+            f"a model that says its noise returns {HEADS[0]!r} and {HEADS[1]!r}, got "
+            f"{', '.join(map(repr, prediction))}"
+        )
+    if noise is not None:
+        raise ConfigError("noise is given twice: by the model and by noise=; leave noise= out")
+    mean, log_variance = (prediction[name] for name in HEADS)
+    return mean, log_variance.members.exp()
+
+
+def _best_number(loss: Any, squares: Tensor) -> float:
+    """Return the logarithm of the best single variance: the best of a grid, refined between its neighbours."""
+    positive = squares[squares > 0]
+    low, high = float(positive.min().log()), float(squares.mean().log())
+    grid = np.linspace(max(low, high - 30.0) - 1.0, high + 1.0, _GRID)
+    losses = [float(loss(torch.tensor(point, dtype=torch.float64))) for point in grid]
+    k = int(np.argmin(losses))
+    ends = grid[max(k - 1, 0)], grid[min(k + 1, _GRID - 1)]
+    found = minimize_scalar(
+        lambda point: float(loss(torch.tensor(float(point), dtype=torch.float64))),
+        bounds=ends,
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    return float(found.x)
