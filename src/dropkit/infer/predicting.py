@@ -209,17 +209,21 @@ def _look(
 ) -> tuple[Sampler, int]:
     """Return what a forward pass finds, of a few samples if the model allows, and the bytes that a member needs."""
 
+    def look(args: tuple[Any, ...], named: Mapping[str, Any]) -> Sampler:
+        with torch.inference_mode(False):  # in which products would hide inside larger operators
+            return sampler(model, args, named)
+
     def few(value: Any) -> Any:
         batched = isinstance(value, Tensor) and -value.ndim <= axis < value.ndim
         return value.narrow(axis, 0, _LOOKED_AT) if batched and value.shape[axis] == length else value
 
     if length <= _LOOKED_AT:
-        made, seen = sampler(model, batch, kwargs), length
+        made, seen = look(batch, kwargs), length
     else:
         try:
-            made, seen = sampler(model, *tree_map(few, (batch, dict(kwargs)))), _LOOKED_AT
+            made, seen = look(*tree_map(few, (batch, dict(kwargs)))), _LOOKED_AT
         except Exception:  # the whole batch tells what is wrong with more than the few samples
-            made, seen = sampler(model, batch, kwargs), length
+            made, seen = look(batch, kwargs), length
     return made, -(-made.memory * length // max(seen, 1))
 
 
