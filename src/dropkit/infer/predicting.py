@@ -17,6 +17,7 @@ from dropkit.infer.members import Members
 from dropkit.infer.outputs import ALONE, Finish
 from dropkit.infer.pace import Pace
 from dropkit.infer.prediction import Mode, Moments, Prediction, Task, joined
+from dropkit.infer.progress import length, told
 from dropkit.random.key import seed_words
 from dropkit.surgery.sampling import Sampler, sampler
 
@@ -38,6 +39,7 @@ def predict(
     memory: int | None = None,
     tolerance: float | None = None,
     keep_members: bool = False,
+    progress: bool | None = None,
     **forward_kwargs: Any,
 ) -> Prediction | dict[str, Prediction]:
     """Average the model over thinned networks: Monte-Carlo dropout, on an unmodified model.
@@ -61,6 +63,8 @@ def predict(
         memory: Bytes that activations may take at once; None: a quarter of what is free. Members run in chunks.
         tolerance: Stop once the largest Monte-Carlo standard error of the mean is at most this.
         keep_members: Whether ``Prediction.members`` is wanted; it takes T times the memory of the output.
+        progress: Whether to say on stderr how many batches of a DataLoader are done, once that takes more than two
+            seconds; None: if stderr is a terminal.
         forward_kwargs: Keyword arguments of the forward.
 
     Returns:
@@ -100,29 +104,29 @@ def predict(
     finish = Finish(task, outputs)
     parts: list[dict[str, Prediction]] = []
     first, needed, longest, made, pace = 0, 0, 1, None, None
-    for batch in [inputs] if loader is None else _batches(loader):
-        length = _length(batch, forward_kwargs, batch_dim)
+    for batch in [inputs] if loader is None else told(_batches(loader), length(loader), progress):
+        size = _length(batch, forward_kwargs, batch_dim)
         _check_device(model, batch)
         with torch.inference_mode():
             if made is None:
-                made, needed = _look(model, batch, forward_kwargs, batch_dim, length)
-                longest = length
+                made, needed = _look(model, batch, forward_kwargs, batch_dim, size)
+                longest = size
             pace = pace or Pace(None if mode == "auto" else mode, made.before, can_expand=batch_dim == 0)
             runner = Members(
                 made,
                 batch,
                 forward_kwargs,
                 seed=seed,
-                batch=(batch_dim, length),
+                batch=(batch_dim, size),
                 shared=share_masks,
                 first=first,
                 finish=finish,
             )
             largest = _largest(
-                -(-needed * length // longest), memory, members if tolerance is None else _CHECKED
+                -(-needed * size // longest), memory, members if tolerance is None else _CHECKED
             )
             parts.append(_gather(runner, made, pace, members, largest, tolerance, task, keep_members))
-        first += length
+        first += size
     if not parts:
         raise DataError("the DataLoader is empty; there is nothing to predict")
     _check_varies(parts, cast(Sampler, made), members)
