@@ -14,6 +14,7 @@ from dropkit.nn import LinearByDepth
 from dropkit.surgery import wrapping
 from dropkit.surgery.address import Map, Target, needs_flow, place_of
 from dropkit.surgery.calls import CallForward
+from dropkit.surgery.depth import rates_by_depth
 from dropkit.surgery.forms import wraps_module
 from dropkit.surgery.plans import Place, Plan, Site, settle, site_id
 from dropkit.surgery.rates import SiteRate
@@ -109,7 +110,8 @@ class _Planner:
         """Return the sites of rule ``number``, in the order its addresses find them."""
         targets = self._reachable(rule, self._without_exceptions(rule, self._matched(rule)))
         given = rule.effective_rate
-        rates = given.rates(len(targets)) if isinstance(given, LinearByDepth) else [given] * len(targets)
+        places = [(target.module, target.function) for target, _ in targets]
+        rates = rates_by_depth(given, places) if isinstance(given, LinearByDepth) else [given] * len(targets)
         return [
             self._site(number, rule, target, on, rate)
             for (target, on), rate in zip(targets, rates, strict=True)

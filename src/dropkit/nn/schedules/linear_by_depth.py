@@ -37,6 +37,8 @@ def linear_by_depth(layers: int, rate: float) -> list[float]:
 class LinearByDepth:
     """The rate of a rule whose sites are the layers of a stack: it grows linearly with depth.
 
+    Sites in one numbered block, as ``layers.3.attention`` and ``layers.3.mlp``, share their rate.
+
     Args:
         rate: Rate of the last layer, in ``[0, 1]``.
         from_zero: Whether the first layer gets 0, as in timm; else ``rate / L``, as in the paper.

@@ -8,12 +8,20 @@ from torch import nn
 
 from dropkit.core import unknown_name
 from dropkit.surgery.auditing.known import TORCH_DROPOUT
-from dropkit.surgery.ready import alexnet_2012, curriculum, early_dropout, llm_lora, srivastava_2014
+from dropkit.surgery.ready import (
+    alexnet_2012,
+    awd_lstm,
+    curriculum,
+    early_dropout,
+    llm_lora,
+    srivastava_2014,
+    vit_drop_path,
+)
 from dropkit.surgery.ready.entry import ReadyPlan
 from dropkit.surgery.rules import Rule
 from dropkit.surgery.tree import Tree
 
-_MODULES = (alexnet_2012, curriculum, early_dropout, llm_lora, srivastava_2014)
+_MODULES = (alexnet_2012, awd_lstm, curriculum, early_dropout, llm_lora, srivastava_2014, vit_drop_path)
 _PLANS: dict[str, ReadyPlan] = {module.PLAN.name: module.PLAN for module in _MODULES}
 
 
