@@ -8,7 +8,13 @@ from torch import nn
 import dropkit as dk
 from dropkit.core import PlanError, RateError
 from dropkit.ops import dropout
-from dropkit.surgery.forms import acts_on_a_tensor, acts_on_weights_only, wraps_module
+from dropkit.surgery.forms import (
+    acts_on_a_sum,
+    acts_on_a_tensor,
+    acts_on_weights_only,
+    skips_layers,
+    wraps_module,
+)
 
 from .models import CNN, MLP, Functional, Twice
 
@@ -136,7 +142,7 @@ def test_masks_are_those_of_the_public_reference():
 
 @pytest.mark.parametrize("entry", dk.catalogue(), ids=lambda entry: entry.name)
 def test_every_variant_that_acts_on_a_tensor_can_be_attached(entry):
-    if acts_on_weights_only(entry) or wraps_module(entry):
+    if any(form(entry) for form in (acts_on_weights_only, wraps_module, acts_on_a_sum, skips_layers)):
         return  # elsewhere
     if not acts_on_a_tensor(entry):
         with pytest.raises((PlanError, RateError), match=r"cannot be attached|no default rate"):

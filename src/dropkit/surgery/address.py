@@ -17,6 +17,7 @@ from dropkit.nn.weights.wrapper import LAYERS
 from dropkit.surgery.activations import ACTIVATION_MODULES, ACTIVATION_TYPE_NAMES
 from dropkit.surgery.builtin import own_function
 from dropkit.surgery.plans import Place, site_id
+from dropkit.surgery.rules import at_branch
 from dropkit.surgery.trace import Trace
 from dropkit.surgery.tree import Tree, type_names
 
@@ -37,7 +38,7 @@ def place_of(address: str) -> Place | None:
         return last  # type: ignore[return-value]
     if address == "weights":
         return "weight"
-    return "branch" if address == "residual" or address.endswith(":branch") else None
+    return "branch" if at_branch(address) else None
 
 
 def needs_flow(addresses: Iterable[str]) -> bool:
@@ -186,6 +187,21 @@ class Map:
             raise NoMatchError(
                 "the model has no residual connection: on the example, nothing was added to what it was computed from"
             )
+        return found
+
+    def sums(self, target: Target) -> list[Target]:
+        """Return the sums that a branch goes into, as calls of the modules that add.
+
+        Raises:
+            NoMatchError: The output of the module was not added to its input.
+        """
+        if target.function:
+            return [target]
+        flow = None if self.trace is None else self.trace.flow
+        found = [] if flow is None else [Target(*term) for term in flow.terms(target.module)]
+        if not found:
+            need = "; pass example_inputs= to dropkit.plan" if flow is None else ""
+            raise NoMatchError(f"module {target.module!r} is not seen to be added to its input{need}")
         return found
 
     def _placed(self, address: str) -> list[Target]:

@@ -13,10 +13,12 @@ from torch import nn
 from dropkit.core import NoMatchError, PlanError, variant
 from dropkit.surgery.applied import Applied, forget_compiled_code
 from dropkit.surgery.attending import AttentionDrop
-from dropkit.surgery.calls import CallForward, Key
+from dropkit.surgery.branching import BranchDrop
+from dropkit.surgery.calls import LAYER, CallForward, Key
 from dropkit.surgery.drop import Drop, InputHook, OutputHook
 from dropkit.surgery.forms import wraps_module
 from dropkit.surgery.plans import Plan, Site
+from dropkit.surgery.skipping import LayerSkip
 from dropkit.surgery.tree import Tree, type_names
 from dropkit.surgery.weights import check_weights, weight_site
 from dropkit.surgery.wrapping import WrapperSite, check_wrapper, wraps_weight
@@ -95,6 +97,7 @@ def _check_site(site: Site, model: nn.Module, tree: Tree) -> None:
         check_wrapper(site, module)
     elif site.on == "weight":
         check_weights(site, module)
+    inside = inside or site.on == "layer"
     if (site.function or site.on == "weight" or inside) and replicates(model):
         what = (
             "a function call" if site.function else "a weight" if site.on == "weight" else "inside a forward"
@@ -120,6 +123,8 @@ def _attach(plan: Plan, tree: Tree) -> None:
             CallForward.of(module).add_weights(weight_site(plan, site, module))
         elif site.function:
             calls.setdefault(site.module, {})[site.function, site.index, site.on] = _at_call(plan, site)
+        elif site.on == "layer":
+            calls.setdefault(site.module, {})[LAYER] = LayerSkip(plan, site, _parameters(module))
         elif site.on in ("output", "branch"):
             module.register_forward_hook(OutputHook(plan, site))
         else:
@@ -132,7 +137,8 @@ def _attach(plan: Plan, tree: Tree) -> None:
 
 
 def _at_call(plan: Plan, site: Site) -> Drop:
-    return AttentionDrop(plan, site) if site.on == "attention" else Drop(plan, site)
+    kinds = {"attention": AttentionDrop, "branch": BranchDrop}
+    return kinds.get(site.on, Drop)(plan, site)
 
 
 def _parameters(module: nn.Module) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 from dropkit.core import PlanError
 from dropkit.nn.weights.twin import twin
@@ -15,6 +14,7 @@ from dropkit.random.recompute import Tape, region
 from dropkit.surgery.activations import FUNCTION_NAMES
 from dropkit.surgery.drop import Drop, call
 from dropkit.surgery.existing import BY_HAND, CALLS, PLAIN
+from dropkit.surgery.frames import FrameMode, innermost_mode
 from dropkit.surgery.operations import ADDITION, CASTS, SOFTMAX
 from dropkit.surgery.plans import Place, Plan
 from dropkit.surgery.weights import WeightSite
@@ -22,9 +22,11 @@ from dropkit.surgery.wrapping import WrapperSite
 
 if TYPE_CHECKING:
     from dropkit.surgery.setting import Setting
+    from dropkit.surgery.skipping import LayerSkip
     from dropkit.surgery.taking import Taking
 
 Key = tuple[str, int, Place]
+LAYER: Key = ("", 0, "layer")
 
 NAMES: dict[Any, str] = {
     **FUNCTION_NAMES,
@@ -58,6 +60,7 @@ class CallForward:
         self.taking: Taking | None = None
         self.settings: list[Setting] = []
         self._drops: dict[Key, Drop] = {}
+        self._skip: LayerSkip | None = None
         self._in_eval = False
         self._idle = True
 
@@ -117,7 +120,7 @@ class CallForward:
 
     def drops(self) -> list[Drop]:
         """Return what acts here."""
-        return [*self._drops.values(), *self._inner()]
+        return [*self._drops.values(), *self._inner(), *(() if self._skip is None else (self._skip,))]
 
     def _inner(self) -> list[Drop]:
         return [*self.weights, *([] if self.wrapper is None else [self.wrapper])]
@@ -125,11 +128,18 @@ class CallForward:
     def gather(self) -> None:
         """Look at the sites again, after one of them was changed."""
         self._drops = {key: drop for _, drops in self.parts for key, drop in drops.items()}
+        skip: Any = self._drops.pop(LAYER, None)
+        self._skip = skip
         self._in_eval = any(drop.acts_in_eval for drop in self._drops.values())
         self._idle = not self._in_eval and all(drop.never_drops for drop in self._drops.values())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the original forward."""
+        """Run the original forward, unless the layer is skipped."""
+        if self._skip is not None and (self.module.training or self._skip.forced):
+            return self._skip.run(self._watched, args, kwargs)
+        return self._watched(*args, **kwargs)
+
+    def _watched(self, *args: Any, **kwargs: Any) -> Any:
         mode, training, taking = innermost_mode(), self.module.training, self.taking
         drops = self._drops if training or self._in_eval else {}
         if mode is not None:
@@ -212,6 +222,10 @@ class Frame:
             # What a plan has dropped is not dropped by the model, too.
             self.dropped, done = (None, self.dropped) if func in PLAIN else (func(*args, **kwargs),) * 2
             return done
+        branch: Any = self._drops.get((name, index, "branch"))
+        if branch is not None:
+            self._check_reach(branch)
+            return branch.add(func, args, kwargs, self._module.training)
         if self._settings and (existing := CALLS.get(func)) is not None:
             values = existing.bind(args, kwargs)
             for setting in self._settings:
@@ -237,41 +251,8 @@ class Frame:
             )
 
 
-class Unwatched:
-    """Stands where a frame does while calls belong to no site."""
-
-    dropped = None
-
-    def call(
-        self,
-        mode: CallMode,
-        name: str,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        """Call ``func`` as it is."""
-        return func(*args, **kwargs)
-
-
-class CallMode(TorchFunctionMode):
-    """Leads calls of functions that can be sites to the forward they are made in.
-
-    One mode stands for all modules below the one that entered it, each with a frame while its forward runs.
-    Modes belong to a thread, so other threads are not affected.
-    """
-
-    def __init__(self, frame: Any) -> None:
-        super().__init__()
-        self.frames: list[Any] = [frame]
-
-    def has_dropped(self, x: Any) -> bool:
-        """Whether a plan dropped ``x``, attention probabilities, in the forward that runs now."""
-        return self.frames[-1].dropped is x
-
-    def is_top(self) -> bool:
-        """Whether no other mode was entered since."""
-        return _get_current_function_mode_stack()[-1] is self  # type: ignore[no-untyped-call]
+class CallMode(FrameMode):
+    """Leads calls of functions that can be sites to the forward they are made in."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
@@ -288,7 +269,7 @@ class CallMode(TorchFunctionMode):
 class Paused:
     """Takes a mode that is on top off the stack for a while."""
 
-    def __init__(self, mode: CallMode) -> None:
+    def __init__(self, mode: FrameMode) -> None:
         self._mode = mode
 
     def __enter__(self) -> None:
@@ -305,16 +286,6 @@ def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def _checkpointed() -> Tape | None:
     """Return what stands for the checkpointed region around this call, None outside of any."""
     return None if torch.compiler.is_compiling() else region().innermost
-
-
-def innermost_mode() -> CallMode | None:
-    """Return the mode around this call, if there is one."""
-    if torch._C._len_torch_function_stack() == 0:
-        return None
-    for mode in reversed(_get_current_function_mode_stack()):  # type: ignore[no-untyped-call]
-        if isinstance(mode, CallMode):
-            return mode
-    return None
 
 
 def _leave_to_callers(code: Any) -> None:

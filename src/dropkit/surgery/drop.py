@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dropkit.core import DtypeError, PlanError, Variant, variant
 from dropkit.surgery.activations import in_place
+from dropkit.surgery.frames import UNWATCHED, innermost_mode
 from dropkit.surgery.plans import Plan, Site
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -57,14 +58,29 @@ class Drop:
         """Whether ``plan`` put it there."""
         return self.plan is plan or self.plan == plan
 
-    def tensor(self, x: Tensor, training: bool) -> Tensor:
-        """Return ``x`` with parts of it dropped, or ``x`` itself where not training."""
+    def tensor(self, x: Tensor, training: bool, **more: Tensor) -> Tensor:
+        """Return ``x`` with parts of it dropped, or ``x`` itself where not training.
+
+        Args:
+            x: The tensor.
+            training: Whether the module it is in is in training mode.
+            more: Further tensors that the op needs.
+        """
         if not x.is_floating_point():
             raise DtypeError(
                 f"site {self.site.id!r} got {x.dtype}, and only floating-point values can be dropped; address the "
                 "output of a later module, such as the embedding"
             )
-        return self._op(x, self.rate, training=training or self.forced, site=self.site.id, **self._options)
+        options = {**self._options, **more, "training": training or self.forced, "site": self.site.id}
+        mode = innermost_mode()
+        if mode is not None:
+            mode.frames.append(UNWATCHED)  # what the op calls is not called by the model
+        try:
+            y: Tensor = self._op(x, self.rate, **options)
+        finally:
+            if mode is not None:
+                mode.frames.pop()
+        return y
 
     def result(self, value: Any, training: bool) -> Any:
         """Return ``value``, a tensor or a tuple or list that begins with one, with that tensor dropped."""
@@ -122,13 +138,14 @@ class InputHook(Drop):
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
         """Return what the module's arguments are replaced by, None for nothing."""
         acts = module.training or self.acts_in_eval
-        return self.arguments(args, self._ordered(kwargs), module.training) if acts else None
+        return self.arguments(args, ordered(kwargs, self._names), module.training) if acts else None
 
-    def _ordered(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        if len(kwargs) < 2:
-            return kwargs
-        named = {name: kwargs[name] for name in self._names if name in kwargs}
-        return {**named, **kwargs}
+
+def ordered(kwargs: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return keyword arguments in the order of the parameters ``names``."""
+    if len(kwargs) < 2:
+        return kwargs
+    return {**{name: kwargs[name] for name in names if name in kwargs}, **kwargs}
 
 
 def call(

@@ -101,6 +101,10 @@ class Flow:
         )
         return tuple(dict.fromkeys(found))
 
+    def terms(self, module: str) -> list[Branch]:
+        """Return the terms of sums that are outputs of ``module``."""
+        return [term for term, held in self._sums.items() if held == module]
+
     def enter(self, inputs: Any) -> None:
         """Take note of tensors that come from outside."""
         for tensor in tensors(inputs):

@@ -41,3 +41,17 @@ def wraps_module(entry: Variant) -> bool:
 def acts_on_weights_only(entry: Variant) -> bool:
     """Whether there is nothing but weights that ``entry`` could act on."""
     return weight_op(entry) is not None and not acts_on_a_tensor(entry)
+
+
+def acts_on_a_sum(entry: Variant) -> bool:
+    """Whether the op of ``entry`` makes a residual sum: ``op(x, rate, *, branch, training, ...)``."""
+    if entry.op is None:
+        return False
+    parameters = inspect.signature(entry.op).parameters.values()
+    needed = {p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
+    return needed == {"x", "rate", "branch", "training"}
+
+
+def skips_layers(entry: Variant) -> bool:
+    """Whether ``entry`` is about whole layers of a stack."""
+    return entry.name == "layer_drop"

@@ -13,9 +13,10 @@ from dropkit.core import DtypeError, InputError, NoMatchError, PlanError, varian
 from dropkit.nn import LinearByDepth
 from dropkit.surgery import wrapping
 from dropkit.surgery.address import Map, Target, needs_flow, place_of
+from dropkit.surgery.auditing.known import class_kind, rate_attribute
 from dropkit.surgery.calls import CallForward
 from dropkit.surgery.depth import rates_by_depth
-from dropkit.surgery.forms import wraps_module
+from dropkit.surgery.forms import acts_on_a_sum, skips_layers, wraps_module
 from dropkit.surgery.plans import Place, Plan, Site, settle, site_id
 from dropkit.surgery.rates import SiteRate
 from dropkit.surgery.ready import own_dropout, ready_plan
@@ -25,6 +26,8 @@ from dropkit.surgery.trace import trace
 from dropkit.surgery.tree import Tree
 from dropkit.surgery.weights import mismatch, refusal
 
+LAYERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+PATHS = ("drop_path", "stochastic_depth")
 _STAND_INS = (CallForward, DropoutForward)
 
 
@@ -58,7 +61,7 @@ def plan(model: nn.Module, rules: Iterable[Rule] | str, *, example_inputs: Any =
         if not isinstance(rule, Rule):
             raise PlanError(f"rules must be a list of Rule, got {rule!r}")
     tree = Tree(model)
-    follow = any(needs_flow((*rule.addresses, *rule.except_)) for rule in given)
+    follow = any(needs_flow((*rule.addresses, *rule.except_)) or _sums(rule) for rule in given)
     with _as_written(tree):
         seen = None if example_inputs is None else trace(tree, example_inputs, follow=follow)
     planner = _Planner(Map(tree, seen))
@@ -98,6 +101,10 @@ def _as_written(tree: Tree) -> Iterator[None]:
             module.__dict__["forward"] = forward
 
 
+def _sums(rule: Rule) -> bool:
+    return acts_on_a_sum(variant(rule.variant))
+
+
 class _Planner:
     """Resolves one rule after another, and collects notes for the reader on the way."""
 
@@ -125,16 +132,34 @@ class _Planner:
         for address in rule.addresses:
             on = self._place(rule, address)
             try:
-                found |= dict.fromkeys((target, on) for target in self._map.find(address))
+                targets = self._map.find(address)
+                if _sums(rule):
+                    targets = [term for target in targets for term in self._map.sums(target)]
+                found |= dict.fromkeys((target, on) for target in targets)
             except NoMatchError as error:
                 reasons.append(str(error))
         if not found:
             raise NoMatchError(f"rule at {rule.at!r} matches nothing: {'; '.join(reasons)}")
         self.notes += [f"rule at {rule.at!r}: {reason}" for reason in reasons]
-        return found
+        return self._outermost(found) if skips_layers(variant(rule.variant)) else found
+
+    def _outermost(self, found: dict[tuple[Target, Place], None]) -> dict[tuple[Target, Place], None]:
+        """Return the layers without what is inside of others."""
+        names = {target.module for target, _ in found}
+        return {
+            key: None
+            for key in found
+            if not any(name != key[0].module and f"{key[0].module}.".startswith(f"{name}.") for name in names)
+        }
 
     def _place(self, rule: Rule, address: str) -> Place:
         place = place_of(address)
+        if skips_layers(variant(rule.variant)):
+            if place is not None or ":" in address.removeprefix("re:"):
+                raise PlanError(
+                    f"rule at {rule.at!r}: {rule.variant!r} skips whole layers; address modules, by a glob or a type"
+                )
+            return "layer"
         if place is None or (place == "input" and address != "input"):
             return rule.on
         if rule.on == "weight" != place or (place != "input" and rule.on not in ("output", place)):
@@ -228,7 +253,9 @@ class _Planner:
                 f"site {name!r}: the model drops there itself, at rate {own:g}; this rule stands in for that while "
                 "applied"
             )
-        for part in () if on == "weight" else self._fast_paths(target):
+        if on == "branch":
+            self._note_branch(name, target, rule)
+        for part in () if on in ("weight", "layer") else self._fast_paths(target):
             self.notes.append(f"while applied, {part} does not take its fast path in eval mode")
         return Site(
             id=name,
@@ -244,12 +271,34 @@ class _Planner:
             rule=number,
         )
 
+    def _note_branch(self, name: str, target: Target, rule: Rule) -> None:
+        """Note what a reader of a rule about branches has to know."""
+        if variant(rule.variant).family != "depth and paths":
+            return
+        module = self._tree.modules[target.module]
+        own = rate_attribute(module) if class_kind(module) in PATHS else None
+        if own is not None and getattr(module, own):
+            self.notes.append(
+                f"site {name!r}: the model drops that branch itself, at rate {getattr(module, own):g}"
+            )
+        for around in self._around(target):
+            layer = self._tree.modules.get(around)
+            if isinstance(layer, LAYERS) and not layer.self_attn.batch_first:
+                self.notes.append(
+                    f"{type(layer).__name__} {around!r} has the sequence on its first axis, whose items are dropped, "
+                    "not samples; make it with batch_first=True"
+                )
+
+    @staticmethod
+    def _around(target: Target) -> list[str]:
+        parts = target.module.split(".")
+        return [".".join(parts[:length]) for length in range(len(parts) + 1)]
+
     def _fast_paths(self, target: Target) -> list[str]:
         """Return the modules around a hook whose fused eval code torch leaves when it sees one."""
         if target.function:
             return []  # a function mode is entered in training only
-        parts = target.module.split(".")
-        around = [".".join(parts[:length]) for length in range(len(parts) + 1)]
+        around = self._around(target)
         return [
             f"{type(self._tree.modules[name]).__name__} {name!r}"
             for name in around

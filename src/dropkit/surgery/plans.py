@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dropkit.surgery.applied import Applied
 
-Place = Literal["output", "input", "attention", "branch", "weight"]
+Place = Literal["output", "input", "attention", "branch", "layer", "weight"]
 
 SCHEMA = 1
 
@@ -29,12 +29,13 @@ class Site:
 
     Args:
         id: Name of the site, which alone (with the stream's key) decides its masks: ``<module>``,
-            ``<module>:input``, ``<module>:branch``, ``<module>:weight``, ``<module>:<function>#k`` or, at another place
-            than the output of that call, ``<module>:<function>#k:<on>``. The root module's name is empty; dropout on
-            its output is ``:output``.
+            ``<module>:<on>``, ``<module>:<function>#k`` or, at another place than the output of that call,
+            ``<module>:<function>#k:<on>``. The root module's name is empty; dropout on its output is
+            ``:output``.
         module: Dotted name of the module attached to, or of the one whose forward calls ``function``.
-        on: ``"output"``, ``"input"``, ``"attention"`` (inside of a call that computes attention) or ``"branch"`` (a
-            module's output, or a term of a sum, that somebody adds to that module's input) or ``"weight"``.
+        on: ``"output"``, ``"input"``, ``"attention"`` (inside of a call that computes attention), ``"branch"`` (a
+            module's output, or a term of a sum, that somebody adds to that module's input), ``"layer"`` (all of
+            it) or ``"weight"``.
         variant: Name in the catalogue.
         rate: Probability of dropping, in ``[0, 1]``, or the schedule that gives it for a step.
         options: Further arguments of the variant's op.

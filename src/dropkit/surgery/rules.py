@@ -15,14 +15,21 @@ from torch import nn
 import dropkit.nn  # noqa: F401  (importing it is what fills the registry)
 from dropkit.core import InputError, PlanError, RateError, Variant, called_rate, catalogue, variant
 from dropkit.random import Schedule
-from dropkit.surgery.forms import acts_on_a_tensor, acts_on_weights_only, weight_op, wraps_module
+from dropkit.surgery.forms import (
+    acts_on_a_sum,
+    acts_on_a_tensor,
+    acts_on_weights_only,
+    skips_layers,
+    weight_op,
+    wraps_module,
+)
 from dropkit.surgery.rates import RuleRate, rule_rate
 
 T = TypeVar("T")
 On = Literal["output", "input", "weight", "branch"]
 OptionValue = str | int | float | bool | None
 
-_SUPPLIED = {"rate", "training", "generator", "site"}  # arguments of every op that are not options
+_SUPPLIED = {"rate", "training", "generator", "site", "branch"}  # arguments of every op that are not options
 _OF_WEIGHTS = {
     "copies",
     "target",
@@ -164,6 +171,19 @@ class Rule:
             raise PlanError(
                 f"rule at {self.at!r}: variant {entry.name!r} acts on weights, got on={self.on!r}; use on='weight'"
             )
+        if skips_layers(entry):
+            if self.on != "output":
+                raise PlanError(
+                    f"rule at {self.at!r}: {entry.name!r} skips whole layers; leave out on={self.on!r}"
+                )
+            return
+        if acts_on_a_sum(entry):
+            if self.on != "branch" and not all(at_branch(address) for address in self.addresses):
+                raise PlanError(
+                    f"rule at {self.at!r}: {entry.name!r} acts on both terms of a residual sum; use at='residual' or "
+                    "on='branch'"
+                )
+            return
         if not acts_on_a_tensor(entry):
             raise PlanError(
                 f"rule at {self.at!r}: variant {entry.name!r} ({entry.kind}) needs more than a tensor and a rate and "
@@ -211,8 +231,17 @@ class Rule:
                 op(weight, rate, training=False, **given, **options)
         elif make is not None and wraps_module(entry):
             make(nn.RNN(1, 1), rate, **self.options)
-        elif make is not None and set(self.options) <= set(inspect.signature(make).parameters):
+        elif (
+            make is not None
+            and not skips_layers(entry)
+            and set(self.options) <= set(inspect.signature(make).parameters)
+        ):
             make(rate, **self.options)
+
+
+def at_branch(address: str) -> bool:
+    """Whether ``address`` is about residual branches."""
+    return address == "residual" or address.endswith(":branch")
 
 
 def option_names(entry: Variant, on: On) -> list[str]:

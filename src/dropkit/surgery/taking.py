@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dropkit.surgery.calls import CallMode, Unwatched, innermost_mode
+from dropkit.surgery.calls import CallMode
 from dropkit.surgery.existing import BY_HAND, CALLS, FUNCTIONAL, MODULES, WRITERS
+from dropkit.surgery.frames import UNWATCHED, innermost_mode
 from dropkit.surgery.plans import Site, site_id
 
 _PARTLY = "it is inside a checkpointed part of a forward, whose recomputation could not be reached"
-_UNWATCHED = Unwatched()
 _BY_HAND = "it draws random numbers itself, and what becomes of them is not known"
 
 
@@ -222,7 +222,7 @@ class DropoutForward:
         mode = innermost_mode()
         if mode is None:
             return type(self.module).forward(self.module, input)
-        mode.frames.append(_UNWATCHED)  # or the function in it would count as one of the caller's
+        mode.frames.append(UNWATCHED)  # or the function in it would count as one of the caller's
         try:
             return type(self.module).forward(self.module, input)
         finally:

@@ -1,0 +1,61 @@
+"""The mode that leads calls to forwards: who is running now, and whose calls are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
+
+
+class Unwatched:
+    """Stands where a frame does while calls belong to no site."""
+
+    dropped = None
+
+    def call(
+        self,
+        mode: FrameMode,
+        name: str,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Call ``func`` as it is."""
+        return func(*args, **kwargs)
+
+
+UNWATCHED = Unwatched()
+
+
+class FrameMode(TorchFunctionMode):
+    """One mode stands for all modules below the one that entered it, each with a frame while its forward runs.
+
+    Modes belong to a thread, so other threads are not affected.
+
+    Args:
+        frame: That of the module that enters it.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        super().__init__()
+        self.frames: list[Any] = [frame]
+
+    def has_dropped(self, x: Any) -> bool:
+        """Whether a plan dropped ``x``, attention probabilities, in the forward that runs now."""
+        return self.frames[-1].dropped is x
+
+    def is_top(self) -> bool:
+        """Whether no other mode was entered since."""
+        return _get_current_function_mode_stack()[-1] is self  # type: ignore[no-untyped-call]
+
+
+def innermost_mode() -> FrameMode | None:
+    """Return the mode around this call, if there is one."""
+    if torch._C._len_torch_function_stack() == 0:
+        return None
+    for mode in reversed(_get_current_function_mode_stack()):  # type: ignore[no-untyped-call]
+        if isinstance(mode, FrameMode):
+            return mode
+    return None
