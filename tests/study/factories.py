@@ -75,6 +75,26 @@ def net(outputs, seconds=0.0):
     return Net(outputs, seconds)
 
 
+class NoisyNet(nn.Module):
+    """Linear, relu, linear, with dropout of its own: a module and a call."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.first, self.act, self.drop, self.last = (
+            nn.Linear(4, 8),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(8, outputs),
+        )
+
+    def forward(self, x):
+        return self.last(F.dropout(self.drop(self.act(self.first(x))), 0.2, self.training))
+
+
+def noisy_net(outputs):
+    return NoisyNet(outputs)
+
+
 def loud(outputs):
     """A model that prints in the worker and in the preflight."""
     print("LOUD", flush=True)

@@ -149,3 +149,26 @@ def test_compiled_models_notice(seed):
     with dk.set_rate(compiled, 0.0):
         assert torch.equal(compiled(X), X)
     assert not torch.equal(compiled(torch.ones(100, 100)), torch.ones(100, 100))
+
+
+class Calling(nn.Module):
+    """A call after a dropout module."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return F.dropout(self.drop(x), 0.4, self.training)
+
+
+def test_calls_inside_other_modules_are_not_counted():
+    model = nn.Sequential(Calling(), Calling()).train()
+    x = torch.ones(2, 4)
+    ids = [site.id for site in dk.audit(model, x).sites]
+    with dk.set_rate(model, 0.9, example_inputs=x) as everything:
+        assert sorted(site.id for site in everything.sites) == sorted(ids)
+        with dk.set_rate(model, 0.0, at=["*.drop", "1:dropout#0"]):
+            rates = {site.id: site.rate for site in dk.audit(model, x).sites}
+            assert rates == {"0.drop": 0.0, "0:dropout#0": 0.9, "1.drop": 0.0, "1:dropout#0": 0.0}
+    assert all("forward" not in vars(module) for module in model.modules())

@@ -50,8 +50,8 @@ def _row(runs: list[RunRecord], metric: str) -> PlanResult:
 
 def points(plan: object) -> int:
     """Return how many candidates a plan has: the product of the lengths of its lists of rates."""
-    rules = plan.get("rules", []) if isinstance(plan, dict) else []
-    rates = [rule.get("rate") for rule in rules if isinstance(rule, dict)]
+    parts = [*plan.get("rules", []), *plan.get("own_rates", [])] if isinstance(plan, dict) else []
+    rates = [part.get("rate") for part in parts if isinstance(part, dict)]
     return math.prod(len(rate) for rate in rates if isinstance(rate, list))
 
 

@@ -52,12 +52,21 @@ class RuleConfig(_Table):
     override: bool = False
 
 
-class PlanConfig(_Table):
-    """A plan: the rules that are attached to the model; none for the plain model."""
+class OwnRateConfig(_Table):
+    """A rate of dropout that the model already has, as :func:`dropkit.set_rate` sets it; a list is a grid."""
 
-    rules: Annotated[
-        tuple[RuleConfig, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
-    ]
+    at: Annotated[str | tuple[str, ...], BeforeValidator(values.places)] = "*"
+    rate: Annotated[float | tuple[float, ...], BeforeValidator(values.rates)]
+
+
+_Several = BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+
+
+class PlanConfig(_Table):
+    """A plan: the rules that are attached to the model, and the rates that its own dropout gets; none: as it is."""
+
+    rules: Annotated[tuple[RuleConfig, ...], _Several]
+    own_rates: Annotated[tuple[OwnRateConfig, ...], _Several] = ()
 
 
 class DataConfig(_Table):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -52,19 +52,25 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def with_plan(candidate: Candidate, model: nn.Module, data: zoo.Data) -> AbstractContextManager[Any]:
-    """Return a context in which the candidate's rules act on ``model``; without rules, one that does nothing.
+    """Return a context in which the candidate acts on ``model``: its own dropout at new rates, and the rules.
 
     Raises:
-        PlanError: A rule is wrong or matches nothing; the text names the plan.
+        PlanError: A rule or rate is wrong or matches nothing; the text names the plan.
     """
-    if not candidate.rules:
+    if not candidate.rules and not candidate.own_rates:
         return nullcontext()
     try:
-        rules = [
-            surgery.Rule(**{**rule.model_dump(), "rate": schedule_data(rule.rate)})
-            for rule in candidate.rules
-        ]
         example = torch.stack([torch.as_tensor(data.train[row][0]) for row in range(2)])
-        return surgery.plan(model, rules, example_inputs=example).apply(model)
+        with ExitStack() as acting:
+            for own in candidate.own_rates:
+                rate: Any = own.rate
+                acting.enter_context(surgery.set_rate(model, rate, own.at, example_inputs=example))
+            if candidate.rules:
+                rules = [
+                    surgery.Rule(**{**rule.model_dump(), "rate": schedule_data(rule.rate)})
+                    for rule in candidate.rules
+                ]
+                acting.enter_context(surgery.plan(model, rules, example_inputs=example).apply(model))
+            return acting.pop_all()
     except InputError as error:
         raise PlanError(f"plans.{candidate.plan}: {error}") from error

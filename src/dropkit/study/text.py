@@ -28,6 +28,8 @@ def config_text(config: StudyConfig) -> str:
     for name, plan in given["plans"].items():
         rules = [f"    {_toml(_present(rule))}," for rule in plan["rules"]]
         lines += ["", f"[plans.{_key(name)}]", *(["rules = [", *rules, "]"] if rules else ["rules = []"])]
+        if plan["own_rates"]:
+            lines += ["own_rates = [", *(f"    {_toml(own)}," for own in plan["own_rates"]), "]"]
     return "\n".join(lines) + "\n"
 
 

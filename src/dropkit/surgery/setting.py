@@ -47,6 +47,9 @@ class Address:
         )
 
 
+_NOWHERE = Address(())
+
+
 class Setting:
     """The rate of the calls of one module, as its stand-in knows it.
 
@@ -163,7 +166,9 @@ def set_rate(
         for name, module in rated_modules(tree)
         if (attribute := _attribute(module)) and _meant(address, name, module, attribute)
     ]
-    settings = [(module, Setting(address, value, name, met)) for name, module in _callers(tree, address)]
+    callers = _callers(tree, address)
+    settings = [(module, Setting(address, value, name, met)) for name, module in callers]
+    settings += [(module, Setting(_NOWHERE, value, name, met)) for name, module in _below(tree, callers)]
     for module, _, attribute, _, _ in changed:
         setattr(module, attribute, value)
     for module, setting in settings:
@@ -212,6 +217,19 @@ def _callers(tree: Tree, address: Address) -> list[tuple[str, nn.Module]]:
         if wide or any(_may_mean(p, name, f) for p in address.patterns for f in functions):
             found.append((name, module))
     return found
+
+
+def _below(tree: Tree, callers: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.Module]]:
+    """Return the modules inside the callers whose own calls must be told from theirs."""
+    meant = {id(module) for _, module in callers}
+    inside = {id(module) for _, caller in callers for module in caller.modules()} - meant
+    return [
+        (name, module)
+        for name, module in tree.modules.items()
+        if id(module) in inside
+        and name not in tree.scripted
+        and (_attribute(module) or mentions_dropout(module))
+    ]
 
 
 def _may_mean(pattern: str, name: str, function: str) -> bool:
