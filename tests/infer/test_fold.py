@@ -109,7 +109,7 @@ class Calls(nn.Module):
         self.a, self.b, self.c = nn.Linear(12, 8), nn.Linear(8, 6), nn.Linear(6, 3)
 
     def forward(self, x):
-        return self.c(torch.tanh(self.b(F.relu(self.a(x)))))
+        return self.c(torch.relu(self.b(F.relu(self.a(x)))))
 
 
 def planned_calls():
@@ -309,6 +309,22 @@ def test_sites_inside_a_transformer_layer(x):
     folded = dk.infer.fold(model, example_inputs=x)
     with torch.no_grad():
         torch.testing.assert_close(folded(x), model(x), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        ("attention", "attention#0:attention' .* it is at 'attention', inside of a step"),
+        ("residual", "'1.dropout1:branch' .* goes to an addition"),
+    ],
+)
+def test_sites_inside_attention_and_on_branches_are_refused(at, text, x):
+    layer = nn.TransformerEncoderLayer(12, 2, 16, dropout=0.0, batch_first=True)
+    model = nn.Sequential(nn.Unflatten(0, (2, 3)), layer).double()
+    rule = dk.Rule(at=at, rate=0.3, options={"scaling": "test"})
+    dk.plan(model, [rule], example_inputs=x).apply(model)
+    with pytest.raises(PlanError, match=text.replace("attention#0", "multi_head_attention_forward#0")):
+        dk.infer.fold(model, example_inputs=x)
 
 
 def test_sites_of_another_kind_stay(x, seed):

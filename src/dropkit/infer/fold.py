@@ -96,6 +96,8 @@ class _Site:
             marks.modules.add(self.module)
             return
         place = self.drop.site
+        if place.on not in ("output", "input", "branch"):
+            raise _refusal(self.id, f"it is at {place.on!r}, inside of a step that no linear map follows")
         if place.function:
             marks.calls.setdefault(self.module, {})[place.function, place.index, place.on] = self.id
         else:
