@@ -15,13 +15,23 @@ from dropkit.surgery.ready import (
     early_dropout,
     llm_lora,
     srivastava_2014,
+    unidrop,
     vit_drop_path,
 )
 from dropkit.surgery.ready.entry import ReadyPlan
 from dropkit.surgery.rules import Rule
 from dropkit.surgery.tree import Tree
 
-_MODULES = (alexnet_2012, awd_lstm, curriculum, early_dropout, llm_lora, srivastava_2014, vit_drop_path)
+_MODULES = (
+    alexnet_2012,
+    awd_lstm,
+    curriculum,
+    early_dropout,
+    llm_lora,
+    srivastava_2014,
+    unidrop,
+    vit_drop_path,
+)
 _PLANS: dict[str, ReadyPlan] = {module.PLAN.name: module.PLAN for module in _MODULES}
 
 
