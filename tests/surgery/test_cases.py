@@ -1,0 +1,199 @@
+"""Every kind of model that people hold: looked at, set, planned for and sampled from, or refused by name."""
+
+import copy
+import gc
+import random
+import weakref
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import dropkit as dk
+from dropkit.core import DataError, NoMatchError, PlanError
+from tests.cases import CASES, Case
+
+from .models import assert_same, snapshot
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+NEEDED = {"bert": "transformers", "gpt2": "transformers", "llama": "transformers", "vit": "transformers",
+          "t5": "transformers", "lora": "peft"}  # fmt: skip
+every = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+
+
+@pytest.fixture(autouse=True)
+def _needed(request):
+    case = request.node.callspec.params.get("case") if hasattr(request.node, "callspec") else None
+    if isinstance(case, Case) and (needed := NEEDED.get(case.name.split("-")[0])):
+        pytest.importorskip(needed)
+
+
+def leaves(value):
+    """Return the floating-point tensors in what a model returned."""
+    found = torch.utils._pytree.tree_leaves(dict(value) if hasattr(value, "keys") else value)
+    return [leaf for leaf in found if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()]
+
+
+def hold(seed):
+    """Hold the generators of Python and NumPy."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def run(case, model, seed, host=3):
+    """Run a forward from given states of all generators, in a state of the model that it puts back."""
+    own = [(m, "own", copy.deepcopy(m.own)) for m in model.modules() if hasattr(m, "own")]
+    buffers = [(b, b.clone()) for b in model.buffers()]
+    hold(host)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        found = leaves(case.call(model))
+    for module, name, value in own:
+        setattr(module, name, value)
+    for buffer, value in buffers:
+        buffer.data.copy_(value)
+    return found
+
+
+def equal(first, second):
+    return len(first) == len(second) > 0 and all(map(torch.equal, first, second))
+
+
+def by_hand(case):
+    return any(not p.controllable and "NumPy" not in p.kind for p in case.sites.values())
+
+
+@every
+def test_the_audit_finds_what_is_planted_and_nothing_else(case):
+    found = {site.id: site for site in dk.audit(case.make(), *case.given).sites}
+    assert {id: (s.kind, s.rate, s.controllable) for id, s in found.items()} == {
+        id: tuple(planted) for id, planted in case.sites.items()
+    }
+    assert all(site.source for site in found.values())
+
+
+@every
+def test_nothing_random_is_missed(case, seed):
+    model = case.make().train()
+    ids = [id for id, planted in case.sites.items() if planted.controllable]
+    before = {site.id: site.rate for site in dk.audit(model, *case.given).sites}
+    plain, attributes = run(case, model, seed), [dict(vars(m)) for m in model.modules()]
+    if ids:
+        with dk.set_rate(model, 0.0, at=ids, example_inputs=case.example):
+            first, again = run(case, model, seed), run(case, model, seed + 1)
+            assert equal(first, again) != by_hand(case)
+            assert {s.rate for s in dk.audit(model, *case.given).sites if s.controllable} == {0.0}
+        with dk.set_rate(model, 0.3, at=ids):
+            assert not equal(run(case, model, seed), run(case, model, seed + 1))
+            assert {s.rate for s in dk.audit(model, *case.given).sites if s.controllable} == {0.3}
+    else:
+        assert equal(plain, run(case, model, seed + 1)) != by_hand(case)
+    assert equal(run(case, model, seed), plain)
+    assert {site.id: site.rate for site in dk.audit(model, *case.given).sites} == before
+    for module, held in zip(model.modules(), attributes, strict=True):
+        assert {k: v for k, v in vars(module).items() if k != "own"} == {
+            k: v for k, v in held.items() if k != "own"
+        }
+
+
+def gradients(case, model, seed):
+    outputs = run(case, model, seed)
+    total = sum(value.double().square().sum() for value in outputs)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters or not total.requires_grad:
+        return outputs
+    found = torch.autograd.grad(total, parameters, allow_unused=True)
+    return [*outputs, *(torch.zeros(()) if g is None else g for g in found)]
+
+
+@every
+def test_a_plan_comes_and_goes_without_a_trace(case, seed):
+    model = case.make()
+    for module in list(model.modules())[::2]:
+        module.training = False
+    before, first = snapshot(model), gradients(case, model, seed)
+    model.train()
+    dropping = gradients(case, model, seed)
+    for module in list(model.modules())[::2]:
+        module.training = False
+    plan = dk.plan(model, case.rules, example_inputs=case.example)
+    assert plan.sites
+    with plan.apply(model):
+        model.train()
+        assert not equal(gradients(case, model, seed), dropping)
+        for module in list(model.modules())[::2]:
+            module.training = False
+    assert_same(before, snapshot(model))
+    assert equal(gradients(case, model, seed), first)
+
+
+@every
+@pytest.mark.parametrize("share_masks", [True, False], ids=["shared", "own"])
+def test_it_is_sampled_from_or_refused_by_name(case, share_masks, seed):
+    model = case.make().eval()
+    before = snapshot(model)
+    if case.refused is not None:
+        with pytest.raises((PlanError, NoMatchError, DataError), match=case.refused):
+            case.predict(model, members=4, seed=seed, share_masks=share_masks)
+    else:
+        found = case.predict(model, members=4, seed=seed, share_masks=share_masks)
+        found = found if isinstance(found, dict) else {"": found}
+        assert any(bool((p.variance > 0).any()) for p in found.values())
+    assert_same(before, snapshot(model))
+
+
+SAMPLED = [case for case in CASES if case.refused is None]
+
+
+@pytest.mark.parametrize("case", SAMPLED, ids=[case.name for case in SAMPLED])
+def test_a_member_is_one_network_whatever_the_mode(case, seed):
+    model = case.make().eval()
+    found = {}
+    for mode in ("loop", "vmap", "expand"):
+        try:
+            got = case.predict(model, members=5, seed=seed, mode=mode, keep_members=True)
+        except (PlanError, NoMatchError, DataError) as error:
+            pytest.fail(f"{mode}: {error}")
+        except Exception as error:  # a mode that the model does not allow is refused, never wrong
+            assert mode != "loop", error
+            continue
+        found[mode] = got if isinstance(got, dict) else {"": got}
+    for mode, got in found.items():
+        for name, prediction in got.items():
+            torch.testing.assert_close(
+                prediction.members, found["loop"][name].members, msg=f"{mode} {name}", rtol=1e-4, atol=1e-5
+            )
+
+
+FEW = [case for case in CASES if case.name in ("functional", "encoder", "lstm", "bert-sdpa", "called-twice")]
+
+
+@pytest.mark.parametrize("case", FEW, ids=[case.name for case in FEW])
+def test_a_thousand_cycles_leak_nothing(case):
+    model = case.make()
+    plan = dk.plan(model, case.rules, example_inputs=case.example)
+
+    def cycle():
+        with plan.apply(model):
+            pass
+        with dk.set_rate(model, 0.4):
+            pass
+
+    def count():
+        gc.collect()
+        return Counter(type(held).__name__ for held in gc.get_objects())
+
+    for _ in range(3):
+        cycle()
+    before, state = count(), snapshot(model)
+    for _ in range(1000):
+        cycle()
+    grown = count() - before
+    assert all(number < 20 for number in grown.values()), grown
+    assert_same(state, snapshot(model))
+    kept = weakref.ref(model)
+    del model, state, cycle
+    gc.collect()
+    assert kept() is None
