@@ -142,7 +142,7 @@ class ByHand(nn.Module):
         return self.fc(x)
 
 
-RULES = (dk.Rule(at="fc"), dk.Rule(at="fc", on="input"))
+RULES = (dk.Rule(at="re:fc"), dk.Rule(at="re:fc", on="input"))
 
 CASES = [
     Case("train-overridden", seeded(Frozen), (ramp(4, 6),), {"drop": Planted("dropout", 0.2)}, RULES),
@@ -181,7 +181,7 @@ CASES = [
         "dropkit",
         seeded(Planned),
         (ramp(4, 6),),
-        {"drop": Planted("dropout", 0.2), ":gaussian_dropout#0": Planted("gaussian_dropout", 0.3)},
+        {"drop": Planted("dropout", 0.2), ":gaussian_dropout#0": Planted("gaussian_dropout", 0.3, False)},
         RULES,
     ),
     Case(

@@ -116,9 +116,10 @@ class Blocks(nn.Module):
 
 
 def depth(path):
-    return nn.Sequential(Residual(path(0.1)), Residual(path(0.2)), nn.Linear(6, 3))
+    return nn.Sequential(Residual(path(0.4)), Residual(path(0.5)), nn.Linear(6, 3))
 
 
+MANY = {"members": 40}  # so few numbers are drawn that members may be the same by chance
 RULES = (dk.Rule(at="*.fc", on="input"), dk.Rule(at="*:relu#0"))
 
 CASES = [
@@ -126,16 +127,18 @@ CASES = [
         "timm-drop-path",
         seeded(lambda: depth(DropPath)),
         (ramp(4, 6),),
-        {"0.path": Planted("drop_path", 0.1), "1.path": Planted("drop_path", 0.2)},
+        {"0.path": Planted("drop_path", 0.4), "1.path": Planted("drop_path", 0.5)},
         RULES,
+        member=MANY,
     ),
     *(
         Case(
             f"torchvision-stochastic-depth-{mode}",
             seeded(lambda mode=mode: depth(lambda rate: StochasticDepth(rate, mode))),
             (ramp(4, 6),),
-            {"0.path": Planted("stochastic_depth", 0.1), "1.path": Planted("stochastic_depth", 0.2)},
+            {"0.path": Planted("stochastic_depth", 0.4), "1.path": Planted("stochastic_depth", 0.5)},
             RULES,
+            member=MANY,
         )
         for mode in ("row", "batch")
     ),

@@ -111,6 +111,7 @@ class Tokens(nn.Module):
 
 def snapshot(model):
     """Everything that apply and revert must leave alone, objects by identity and tensors by value."""
+    held = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}  # others are made for the dict
     return {
         "modules": [(name, id(module), type(module)) for name, module in model.named_modules()],
         "dicts": [
@@ -121,7 +122,11 @@ def snapshot(model):
             for m in model.modules()
         ],
         "flags": [module.training for module in model.modules()],
-        "tensors": [(k, id(v), v.clone()) for k, v in model.state_dict(keep_vars=True).items()],
+        "tensors": [
+            (k, id(v) if id(v) in held else None, v.clone())
+            for k, v in model.state_dict(keep_vars=True).items()
+            if isinstance(v, torch.Tensor)
+        ],
     }
 
 

@@ -1,6 +1,5 @@
 """Every kind of model that people hold: looked at, set, planned for and sampled from, or refused by name."""
 
-import copy
 import gc
 import random
 import weakref
@@ -44,14 +43,14 @@ def hold(seed):
 
 def run(case, model, seed, host=3):
     """Run a forward from given states of all generators, in a state of the model that it puts back."""
-    own = [(m, "own", copy.deepcopy(m.own)) for m in model.modules() if hasattr(m, "own")]
+    own = [(m.own.bit_generator, m.own.bit_generator.state) for m in model.modules() if hasattr(m, "own")]
     buffers = [(b, b.clone()) for b in model.buffers()]
     hold(host)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         found = leaves(case.call(model))
-    for module, name, value in own:
-        setattr(module, name, value)
+    for generator, state in own:
+        generator.state = state
     for buffer, value in buffers:
         buffer.data.copy_(value)
     return found
@@ -59,6 +58,13 @@ def run(case, model, seed, host=3):
 
 def equal(first, second):
     return len(first) == len(second) > 0 and all(map(torch.equal, first, second))
+
+
+def random_at(case, model, seed, random_expected):
+    """Whether another seed of torch gives other outputs; one is enough, and by chance many may be the same."""
+    first = run(case, model, seed)
+    others = 80 if random_expected else 3
+    return any(not equal(first, run(case, model, seed + k)) for k in range(1, others))
 
 
 def by_hand(case):
@@ -82,20 +88,16 @@ def test_nothing_random_is_missed(case, seed):
     plain, attributes = run(case, model, seed), [dict(vars(m)) for m in model.modules()]
     if ids:
         with dk.set_rate(model, 0.0, at=ids, example_inputs=case.example):
-            first, again = run(case, model, seed), run(case, model, seed + 1)
-            assert equal(first, again) != by_hand(case)
+            assert random_at(case, model, seed, by_hand(case)) == by_hand(case)
             assert {s.rate for s in dk.audit(model, *case.given).sites if s.controllable} == {0.0}
         with dk.set_rate(model, 0.3, at=ids):
-            assert not equal(run(case, model, seed), run(case, model, seed + 1))
+            assert random_at(case, model, seed, True)
             assert {s.rate for s in dk.audit(model, *case.given).sites if s.controllable} == {0.3}
     else:
-        assert equal(plain, run(case, model, seed + 1)) != by_hand(case)
+        assert random_at(case, model, seed, by_hand(case)) == by_hand(case)
     assert equal(run(case, model, seed), plain)
     assert {site.id: site.rate for site in dk.audit(model, *case.given).sites} == before
-    for module, held in zip(model.modules(), attributes, strict=True):
-        assert {k: v for k, v in vars(module).items() if k != "own"} == {
-            k: v for k, v in held.items() if k != "own"
-        }
+    assert [vars(module) for module in model.modules()] == attributes
 
 
 def gradients(case, model, seed):
@@ -108,23 +110,30 @@ def gradients(case, model, seed):
     return [*outputs, *(torch.zeros(()) if g is None else g for g in found)]
 
 
+def some_in_eval(model):
+    """Put every second module into eval mode; return all flags."""
+    modules = list(model.modules())
+    put(model, [module.training and i % 2 == 1 for i, module in enumerate(modules)])
+    return [module.training for module in modules]
+
+
+def put(model, flags):
+    for module, flag in zip(model.modules(), flags, strict=True):
+        module.training = flag
+
+
 @every
 def test_a_plan_comes_and_goes_without_a_trace(case, seed):
     model = case.make()
-    for module in list(model.modules())[::2]:
-        module.training = False
+    flags = some_in_eval(model)
     before, first = snapshot(model), gradients(case, model, seed)
-    model.train()
-    dropping = gradients(case, model, seed)
-    for module in list(model.modules())[::2]:
-        module.training = False
+    dropping = gradients(case, model.train(), seed)
+    put(model, flags)
     plan = dk.plan(model, case.rules, example_inputs=case.example)
     assert plan.sites
     with plan.apply(model):
-        model.train()
-        assert not equal(gradients(case, model, seed), dropping)
-        for module in list(model.modules())[::2]:
-            module.training = False
+        assert not equal(gradients(case, model.train(), seed), dropping)
+        put(model, flags)
     assert_same(before, snapshot(model))
     assert equal(gradients(case, model, seed), first)
 
@@ -136,9 +145,9 @@ def test_it_is_sampled_from_or_refused_by_name(case, share_masks, seed):
     before = snapshot(model)
     if case.refused is not None:
         with pytest.raises((PlanError, NoMatchError, DataError), match=case.refused):
-            case.predict(model, members=4, seed=seed, share_masks=share_masks)
+            case.predict(model, seed=seed, share_masks=share_masks)
     else:
-        found = case.predict(model, members=4, seed=seed, share_masks=share_masks)
+        found = case.predict(model, seed=seed, share_masks=share_masks)
         found = found if isinstance(found, dict) else {"": found}
         assert any(bool((p.variance > 0).any()) for p in found.values())
     assert_same(before, snapshot(model))
@@ -153,7 +162,7 @@ def test_a_member_is_one_network_whatever_the_mode(case, seed):
     found = {}
     for mode in ("loop", "vmap", "expand"):
         try:
-            got = case.predict(model, members=5, seed=seed, mode=mode, keep_members=True)
+            got = case.predict(model, seed=seed, mode=mode, keep_members=True)
         except (PlanError, NoMatchError, DataError) as error:
             pytest.fail(f"{mode}: {error}")
         except Exception as error:  # a mode that the model does not allow is refused, never wrong

@@ -83,7 +83,18 @@ class Members:
         rows = torch.zeros(length, dtype=torch.int64) if self._shared else torch.arange(length) + self._first
         with stream(self._seed, rank=0, member=member, sample=rows.repeat(count)):
             outputs = self._finish(self._sampler.model(*args, **kwargs))
-        return {name: value.reshape(count, length, *value.shape[1:]) for name, value in outputs.items()}
+        found = {name: value.reshape(count, length, *value.shape[1:]) for name, value in outputs.items()}
+        if count > 1 and not self._sampler.rows_apart:
+            self._check_rows({name: value[-1] for name, value in found.items()}, end - 1)
+        return found
+
+    def _check_rows(self, outputs: Outputs, member: int) -> None:
+        """Raise unless ``member`` by itself has these outputs: rows of one batch may see each other, as in a graph."""
+        for name, value in self.one(member).items():
+            near = value.abs().max() * torch.finfo(value.dtype).eps ** 0.5 if value.numel() else 0.0
+            if not bool(((outputs[name] - value).abs() <= near).all()):
+                raise ConfigError("its samples influence each other, and those of other members in one batch")
+        self._sampler.rows_apart = True
 
     def run(self, pace: Pace, members: int, largest: int) -> Iterator[tuple[Mode, Outputs]]:
         """Yield chunks of at most ``largest`` members, in order, as ``pace`` has it.

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
 
 from dropkit.core import ConfigError, DataError, NoMatchError, PlanError
@@ -186,7 +186,7 @@ def _check(
 
 
 def _length(batch: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int) -> int:
-    x = next((v for v in (*batch, *kwargs.values()) if isinstance(v, Tensor)), None)
+    x = next((v for v in tree_leaves((batch, dict(kwargs))) if isinstance(v, Tensor)), None)
     if x is None:
         raise DataError("predict needs a tensor among the inputs, to know how many samples there are")
     if not -x.ndim <= axis < x.ndim:

@@ -21,6 +21,7 @@ from dropkit.surgery.auditing.audit import place
 from dropkit.surgery.auditing.known import TORCH_DROPOUT, rate_attribute
 from dropkit.surgery.auditing.watch import Seen, Watch
 from dropkit.surgery.calls import CallForward
+from dropkit.surgery.configs import configs
 from dropkit.surgery.plans import site_id
 from dropkit.surgery.taking import Acceleration
 from dropkit.surgery.tree import Tree
@@ -50,6 +51,7 @@ class Sampler:
         memory: Bytes that a member needs: tensors that were alive at once in that pass, a copy of the inputs, and what
             statistics of the outputs take; parameters left out.
         before: Share of the pass's work that came before the first of the sites, in ``[0, 1]``.
+        rows_apart: Whether samples in one batch are known not to influence each other.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Sampler:
         self.sites = sites
         self.memory = memory
         self.before = before
+        self.rows_apart = False
         self._acceleration = acceleration
 
     def check(self) -> None:
@@ -92,6 +95,8 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     """
     tree = Tree(_copy(Tree(model).root))
     _check_reach(tree)
+    for config in configs(tree):
+        config.use_cache = False  # a prediction is of one pass: nothing is kept for a next token
     _fix_rates(tree)
     for module in tree.modules.values():
         if acceleration_of(stand_in := module.__dict__.get("forward")) is not None:

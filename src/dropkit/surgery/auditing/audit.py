@@ -166,7 +166,7 @@ def _sites(
             shape,
             _elements(shape) * seen.hits / training.elements if training.elements else 0.0,
             id in in_eval,
-            (id in settable) if mine else not seen.by_hand,
+            (id in settable) if mine else not (seen.by_hand or seen.own),
             seen.source,
         )
     for name, module in _static(tree):

@@ -278,6 +278,8 @@ def _certain(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     given = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
     if "dropout_p" in given or name.startswith("_scaled_dot_product"):
         return not given.get("dropout_p", 0.0)
+    if "num_layers" in given and "dropout" in given:  # whole recurrent modules, which drop between layers
+        return given["num_layers"] == 1 or not given["dropout"] or not given["train"]
     if name in ("native_dropout", "rrelu_with_noise", "rrelu_with_noise_"):
         return given.get("train", given.get("training")) is False
     return False

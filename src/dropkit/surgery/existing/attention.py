@@ -104,7 +104,7 @@ class MultiHead:
 
     def run(self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str) -> Any:
         """Run the call on dropkit."""
-        mode.frames.append(_Inside(site))
+        mode.frames.append(_Inside(site, values["num_heads"]))
         try:
             with mode:
                 return INNER(**values)
@@ -117,8 +117,9 @@ class _Inside:
 
     dropped = None
 
-    def __init__(self, site: str) -> None:
+    def __init__(self, site: str, heads: int) -> None:
         self._site = site
+        self._heads = heads
 
     def call(
         self,
@@ -132,7 +133,11 @@ class _Inside:
         values = None if existing is None else existing.bind(args, kwargs)
         if existing is None or values is None or existing.rate(values) is None:
             return func(*args, **kwargs)
-        return existing.run(mode, func, values, self._site)
+        if func is not F.dropout:
+            return existing.run(mode, func, values, self._site)
+        # probabilities come with samples and heads on one axis, and a mask may have to tell them apart
+        apart = {**values, "input": values["input"].unflatten(0, (-1, self._heads))}
+        return existing.run(mode, func, apart, self._site).flatten(0, 1)
 
 
 def _unseen(function: Any) -> Any:
