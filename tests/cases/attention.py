@@ -44,7 +44,9 @@ class Both(nn.Module):
 
 def layer_sites(name, rate, decoder=False):
     attention = ["self_attn", "multihead_attn"] if decoder else ["self_attn"]
-    drops = ["dropout1", "dropout2", "dropout3", "dropout"] if decoder else ["dropout1", "dropout", "dropout2"]
+    drops = (
+        ["dropout1", "dropout2", "dropout3", "dropout"] if decoder else ["dropout1", "dropout", "dropout2"]
+    )
     return {f"{name}{at}": Planted("attention", rate) for at in attention} | {
         f"{name}{drop}": Planted("dropout", rate) for drop in drops
     }

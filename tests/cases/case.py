@@ -30,8 +30,7 @@ class Case:
         rules: A plan that it takes.
         refused: Pattern of the text with which ``dk.predict`` refuses it; None where it can be sampled.
         member: What ``dk.predict`` is given besides.
-        refused_plan: Pattern of the text with which planning refuses it.
-        host: Whether it uses Python's or NumPy's randomness, which no seed of torch decides.
+        mixes: Whether what it returns for a sample depends on the others of the batch.
     """
 
     name: str
@@ -41,7 +40,7 @@ class Case:
     rules: tuple[dk.Rule, ...] = ()
     refused: str | None = None
     member: dict[str, Any] = field(default_factory=dict)
-    host: bool = False
+    mixes: bool = False
 
     @property
     def given(self) -> tuple[Any, ...]:

@@ -49,7 +49,7 @@ FUNCTIONAL = {":dropout#0": Planted("dropout", 0.1), ":dropout#1": Planted("drop
 RULES = (dk.Rule(at=":relu#0"), dk.Rule(at="conv1.lin", on="input"))
 
 CASES = [
-    Case("gcn", seeded(lambda: GCN(False)), (ramp(6, 4), EDGES), FUNCTIONAL, RULES),
+    Case("gcn", seeded(lambda: GCN(False)), (ramp(6, 4), EDGES), FUNCTIONAL, RULES, mixes=True),
     Case(
         "gcn-edges",
         seeded(GCN),

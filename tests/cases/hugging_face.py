@@ -22,7 +22,9 @@ def build(cls, config, how):
     import transformers
 
     found = getattr(transformers, f"{config}Config")
-    return lambda **options: getattr(transformers, cls)._from_config(found(**options), attn_implementation=how)
+    return lambda **options: getattr(transformers, cls)._from_config(
+        found(**options), attn_implementation=how
+    )
 
 
 def call(module, how, rate=0.1):
@@ -57,7 +59,9 @@ def gpt2(how):
     sites = modules(0.1, "transformer.drop")
     for i in range(2):
         block = f"transformer.h.{i}"
-        sites |= modules(0.1, f"{block}.attn.attn_dropout", f"{block}.attn.resid_dropout", f"{block}.mlp.dropout")
+        sites |= modules(
+            0.1, f"{block}.attn.attn_dropout", f"{block}.attn.resid_dropout", f"{block}.mlp.dropout"
+        )
         sites |= call(f"{block}.attn", how)
     make = build("GPT2LMHeadModel", "GPT2", how)
     sizes = {"n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 40, "n_positions": 16}
@@ -100,13 +104,12 @@ def t5(how):
     make = build("T5ForConditionalGeneration", "T5", how)
     sites = modules(0.1, "encoder.dropout", "decoder.dropout")
     for stack, parts in (("encoder", ["SelfAttention"]), ("decoder", ["SelfAttention", "EncDecAttention"])):
-        for i in range(2):
-            for k, attention in enumerate(parts):
-                layer = f"{stack}.block.{i}.layer.{k}"
-                sites |= call(f"{layer}.{attention}", how) | modules(0.1, f"{layer}.dropout")
-            last = f"{stack}.block.{i}.layer.{len(parts)}"
-            sites |= modules(0.1, f"{last}.DenseReluDense.dropout", f"{last}.dropout")
-    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2, "vocab_size": 40}
+        for k, attention in enumerate(parts):
+            layer = f"{stack}.block.0.layer.{k}"
+            sites |= call(f"{layer}.{attention}", how) | modules(0.1, f"{layer}.dropout")
+        last = f"{stack}.block.0.layer.{len(parts)}"
+        sites |= modules(0.1, f"{last}.DenseReluDense.dropout", f"{last}.dropout")
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_heads": 2, "vocab_size": 40}
     return Case(
         f"t5-{how}",
         seeded(lambda: make(**sizes, decoder_start_token_id=0)),

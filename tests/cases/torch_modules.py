@@ -48,7 +48,9 @@ def normalised():
 
 
 CASES = [
-    Case("root", lambda: nn.Dropout(0.3), (ramp(4, 6),), {"": Planted("dropout", 0.3)}, (dk.Rule(at="input"),)),
+    Case(
+        "root", lambda: nn.Dropout(0.3), (ramp(4, 6),), {"": Planted("dropout", 0.3)}, (dk.Rule(at="input"),)
+    ),
     Case(
         "nested",
         seeded(nested),

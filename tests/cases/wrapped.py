@@ -52,7 +52,8 @@ CASES = [
         {"inner:dropout#0": Planted("dropout", 0.35), ":dropout#0": Planted("dropout", 0.1)},
         (dk.Rule(at="inner"),),
     ),
-    Case("quantised", seeded(quantised), (ramp(4, 6),), SITES, (dk.Rule(at="hidden"),)),
+    # activations are quantised by the range that the batch has
+    Case("quantised", seeded(quantised), (ramp(4, 6),), SITES, (dk.Rule(at="hidden"),), mixes=True),
 ]
 
 LORA = Case(

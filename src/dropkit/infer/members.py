@@ -17,6 +17,7 @@ from dropkit.random import stream
 from dropkit.surgery.sampling import Sampler
 
 Outputs = dict[str, Tensor]
+_ROUNDING = 256  # units in the last place of the largest output, by which two orders of summing may differ
 
 
 class Members:
@@ -91,7 +92,7 @@ class Members:
     def _check_rows(self, outputs: Outputs, member: int) -> None:
         """Raise unless ``member`` by itself has these outputs: rows of one batch may see each other, as in a graph."""
         for name, value in self.one(member).items():
-            near = value.abs().max() * torch.finfo(value.dtype).eps ** 0.5 if value.numel() else 0.0
+            near = value.abs().max() * torch.finfo(value.dtype).eps * _ROUNDING if value.numel() else 0.0
             if not bool(((outputs[name] - value).abs() <= near).all()):
                 raise ConfigError("its samples influence each other, and those of other members in one batch")
         self._sampler.rows_apart = True

@@ -19,7 +19,7 @@ from dropkit.surgery.tree import Tree
 
 @contextmanager
 def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
-    """Run the body in training or in eval mode; put back flags, buffers and random states afterwards.
+    """Run the body in training or in eval mode; put back attributes, buffers and random states afterwards.
 
     Normalisation layers run in eval mode, so that a batch of one row will do. A model that overrides ``train()``
     decides which of its modules train. No gradient is recorded.
@@ -29,7 +29,7 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
         training: Mode of the model in the body.
     """
     modules = list(tree.modules.values())
-    flags = [module.training for module in modules]
+    attributes = [dict(vars(module)) for module in modules]
     slots = [(module, name, value) for module in modules for name, value in module._buffers.items()]
     copies = [None if value is None else value.clone() for _, _, value in slots]
     wanting = [(p, p.requires_grad) for p in tree.root.parameters()]
@@ -47,8 +47,10 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
             _set_mode(tree.root, modules, training)
             yield
         finally:
-            for module, flag in zip(modules, flags, strict=True):
-                module.training = flag
+            for module, held in zip(modules, attributes, strict=True):
+                for name in vars(module).keys() - held.keys():
+                    del vars(module)[name]
+                vars(module).update(held)
             for parameter, flag in wanting:
                 parameter.requires_grad_(flag)
             for (module, name, value), copy in zip(slots, copies, strict=True):

@@ -18,20 +18,27 @@ from dropkit.surgery.untouched import host_state, private_generators
 _LIBRARIES = (
     str(Path(torch.__file__).parent),
     str(Path(np.__file__).parent),
-    str(Path(random.__file__)),
     str(Path(__file__).parents[2]),
 )
+_STANDARD = str(Path(random.__file__).parent)
+
+
+def _somebodys(file: str) -> bool:
+    if file.startswith(_LIBRARIES) or file.startswith("<"):
+        return False
+    return not file.startswith(_STANDARD) or "site-packages" in file
 
 
 def lines_drawing(modules: list[Any], run: Callable[[], Any]) -> list[str]:
     """Run ``run`` line by line; return ``file:line`` of every line after which a host generator had moved."""
     found: dict[str, None] = {}
-    state = host_state(private_generators(modules))
+    own = private_generators(modules)
+    state = host_state(own)
     at: dict[int, str] = {}  # frame -> the line that it is executing
 
     def look(frame: FrameType) -> None:
         nonlocal state
-        now = host_state(private_generators(modules))
+        now = host_state(own)
         if now != state:
             state = now
             found[at.get(id(frame), f"{frame.f_code.co_filename}:{frame.f_lineno}")] = None
@@ -43,8 +50,7 @@ def lines_drawing(modules: list[Any], run: Callable[[], Any]) -> list[str]:
         return local
 
     def entered(frame: FrameType, event: str, _: Any) -> Any:
-        file = frame.f_code.co_filename
-        return None if file.startswith(_LIBRARIES) or file.startswith("<") else local
+        return local if _somebodys(frame.f_code.co_filename) else None
 
     before = sys.gettrace()
     sys.settrace(entered)
