@@ -94,7 +94,9 @@ class Members:
         for name, value in self.one(member).items():
             near = value.abs().max() * torch.finfo(value.dtype).eps * _ROUNDING if value.numel() else 0.0
             if not bool(((outputs[name] - value).abs() <= near).all()):
-                raise ConfigError("its samples influence each other, and those of other members in one batch")
+                raise ConfigError(
+                    "mode 'expand' does not suit the model: samples of one batch influence each other; use mode='auto'"
+                )
         self._sampler.rows_apart = True
 
     def run(self, pace: Pace, members: int, largest: int) -> Iterator[tuple[Mode, Outputs]]:
