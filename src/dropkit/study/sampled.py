@@ -18,7 +18,8 @@ from dropkit.stats import classification_metrics, regression_metrics
 from dropkit.study.reopen import Reopened
 
 Floats = NDArray[np.float64]
-_SHOWN = ("accuracy", "nll", "brier", "ece", "rmse", "mae", "r2")
+# nll of a regression would take the variance that fits best on these very examples
+_SHOWN = {True: ("accuracy", "nll", "brier", "ece"), False: ("rmse", "mae", "r2")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ class Sampled:
             raise DataError("metrics need labels or targets, which these examples do not have")
         classes = self.target.ndim == 1
         found = (classification_metrics if classes else regression_metrics)(values, self.target)
-        return {name: found[name] for name in _SHOWN if name in found}
+        return {name: found[name] for name in _SHOWN[classes]}
 
 
 def sample(
