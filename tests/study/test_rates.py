@@ -2,9 +2,12 @@
 
 import pytest
 
+import dropkit as dk
 from dropkit import records
 from dropkit.core import ConfigError
 from dropkit.nn import ByEpoch, EarlyDropout, LinearByDepth, LinearSchedule
+from dropkit.random.stream import innermost
+from dropkit.study import reopen, sample
 from dropkit.study.config import load_config
 from dropkit.study.grid import candidates
 from dropkit.study.rates import schedule_data
@@ -90,3 +93,15 @@ def test_training_on_digits_moves_schedules_with_its_optimiser_steps(epochs):
     assert epochs("hidden", {**late, "steps": 1, "steps_per_epoch": 8}, train=train)[0] == plain[0]
     constant = {"schedule": "linear", "start": 0.9, "end": 0.9, "steps": 1}
     assert epochs("hidden", constant, train=train) == epochs("hidden", 0.9, train=train)
+
+
+def test_a_finished_run_is_asked_at_the_rate_that_its_schedule_ended_with(tmp_path):
+    rate = {"schedule": "linear", "start": 0.0, "end": 0.8, "steps": 10}
+    plans = {"none": {"rules": []}, "hidden": {"rules": [{"at": "hidden", "rate": rate}]}}
+    dk.run_study(study(plans=plans, keep_weights=True), out=tmp_path / "study", workers=1)
+    with reopen(tmp_path / "study", "hidden", 0) as run:
+        steps = 2 * -(-len(run.data.train) // 16)
+        assert innermost().step == steps - 1
+        found = sample(run, run.data.test, members=4, mode="loop")
+        assert found.variance.max() > 0
+    assert innermost() is None

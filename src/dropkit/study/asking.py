@@ -62,7 +62,7 @@ def work(job: AskJob, send: Send) -> None:
             found = sample(run, run.data.test, members=MEMBERS, mode="loop")
         except (NoMatchError, PlanError) as error:
             found = sample(run, run.data.test, members=0)
-            reason = str(error) if run.candidate.rules else None
+            reason = str(error) if run.candidate.rules or run.candidate.ready else None
         record = _record(run, found, reason)
     records.write_json(records.prediction_path(job.folder, job.plan, job.seed), record)
 

@@ -15,6 +15,7 @@ from dropkit.records import check_plan_name
 from dropkit.stats import LARGER_IS_BETTER
 from dropkit.study import values
 from dropkit.study.rates import rate_or_schedule
+from dropkit.study.ready import ready_table, spelled_out
 
 if TYPE_CHECKING:
     from dropkit.train import TrainConfig
@@ -63,10 +64,19 @@ _Several = BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
 
 
 class PlanConfig(_Table):
-    """A plan: the rules that are attached to the model, and the rates that its own dropout gets; none: as it is."""
+    """A plan: the rules that are attached to the model, or a ready-made plan, and the rates of its own dropout.
 
+    Without any of them the model is as it is.
+    """
+
+    ready: Annotated[dict[str, Any] | None, BeforeValidator(ready_table)] = None
     rules: Annotated[tuple[RuleConfig, ...], _Several]
     own_rates: Annotated[tuple[OwnRateConfig, ...], _Several] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ready(cls, value: Any) -> Any:
+        return spelled_out(value)
 
 
 class DataConfig(_Table):

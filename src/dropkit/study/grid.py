@@ -1,9 +1,9 @@
 """Candidates: what a plan may turn out to be once its lists of rates are spelled out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dropkit.records import check_plan_name
 from dropkit.study.config import OwnRateConfig, RuleConfig, StudyConfig
@@ -20,12 +20,14 @@ class Candidate:
         name: Name of its run files: the plan's own, or ``plan@0.3`` (``plan@0.3,0.5`` for two grids).
         rules: The plan's rules, each with a single rate or None.
         own_rates: The rates of the model's own dropout, in the order in which they are set, each a single one.
+        ready: Name and options of a ready-made plan, in the place of rules.
     """
 
     plan: str
     name: str
     rules: tuple[RuleConfig, ...]
     own_rates: tuple[OwnRateConfig, ...] = ()
+    ready: Mapping[str, Any] | None = None
 
 
 def candidates(config: StudyConfig) -> tuple[Candidate, ...]:
@@ -46,7 +48,7 @@ def candidates(config: StudyConfig) -> tuple[Candidate, ...]:
             rules = tuple(_single(rule, rates) for rule in table.rules)
             own_rates = tuple(_single(own, rates) for own in table.own_rates)
             name = f"{plan}@{','.join(repr(rate) for rate in point)}" if grids else plan
-            found.append(Candidate(plan, check_plan_name(name), rules, own_rates))
+            found.append(Candidate(plan, check_plan_name(name), rules, own_rates, table.ready))
     return tuple(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -57,7 +57,7 @@ def with_plan(candidate: Candidate, model: nn.Module, data: zoo.Data) -> Abstrac
     Raises:
         PlanError: A rule or rate is wrong or matches nothing; the text names the plan.
     """
-    if not candidate.rules and not candidate.own_rates:
+    if not candidate.rules and not candidate.own_rates and candidate.ready is None:
         return nullcontext()
     try:
         example = torch.stack([torch.as_tensor(data.train[row][0]) for row in range(2)])
@@ -65,8 +65,9 @@ def with_plan(candidate: Candidate, model: nn.Module, data: zoo.Data) -> Abstrac
             for own in candidate.own_rates:
                 rate: Any = own.rate
                 acting.enter_context(surgery.set_rate(model, rate, own.at, example_inputs=example))
-            if candidate.rules:
-                rules = [
+            rules = _ready(candidate.ready, model)
+            if candidate.rules or rules:
+                rules += [
                     surgery.Rule(**{**rule.model_dump(), "rate": schedule_data(rule.rate)})
                     for rule in candidate.rules
                 ]
@@ -74,3 +75,10 @@ def with_plan(candidate: Candidate, model: nn.Module, data: zoo.Data) -> Abstrac
             return acting.pop_all()
     except InputError as error:
         raise PlanError(f"plans.{candidate.plan}: {error}") from error
+
+
+def _ready(table: Mapping[str, Any] | None, model: nn.Module) -> list[surgery.Rule]:
+    if table is None:
+        return []
+    options = {key: value for key, value in table.items() if key != "name"}
+    return surgery.ready(table["name"], model=model, **options)

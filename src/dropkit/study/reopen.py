@@ -13,10 +13,12 @@ from torch import nn
 
 from dropkit import records, zoo
 from dropkit.core import FolderError, unknown_name
+from dropkit.random import child_seed, stream
 from dropkit.study.config import StudyConfig, load_config
 from dropkit.study.grid import Candidate, candidates
 from dropkit.study.material import build, load, with_plan
 from dropkit.train import evaluate, load_weights
+from dropkit.train.samples import batches, samples
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +83,17 @@ def reopen(folder: str | os.PathLike[str], plan: str, seed: int) -> Iterator[Reo
         )  # gives shapes to parameters that wait for a first batch
         load_weights(weights, model)
         model.eval()
-        yield Reopened(config, found[plan], seed, data, model)
+        epochs = run.best_epoch or len(run.epochs)
+        with stream(
+            child_seed(seed, "masks"), step=_last_step(config, data, epochs)
+        ):  # where schedules ended
+            yield Reopened(config, found[plan], seed, data, model)
+
+
+def _last_step(config: StudyConfig, data: zoo.Data, epochs: int) -> int:
+    """Return the step of the last optimiser step within so many epochs."""
+    rows = torch.arange(len(samples(data.train, "train")))
+    return max(epochs * len(batches(rows, config.train_config().batch)) - 1, 0)
 
 
 def find_run(reference: str) -> tuple[Path, str, int]:

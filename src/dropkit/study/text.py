@@ -26,11 +26,18 @@ def config_text(config: StudyConfig) -> str:
         lines += ["", f"[{table}]"]
         lines += [f"{_key(key)} = {_toml(value)}" for key, value in values.items() if value is not None]
     for name, plan in given["plans"].items():
-        rules = [f"    {_toml(_present(rule))}," for rule in plan["rules"]]
-        lines += ["", f"[plans.{_key(name)}]", *(["rules = [", *rules, "]"] if rules else ["rules = []"])]
+        lines += ["", f"[plans.{_key(name)}]", *_plan(plan)]
         if plan["own_rates"]:
             lines += ["own_rates = [", *(f"    {_toml(own)}," for own in plan["own_rates"]), "]"]
     return "\n".join(lines) + "\n"
+
+
+def _plan(plan: Mapping[str, Any]) -> list[str]:
+    if plan["ready"] is not None:
+        alone = len(plan["ready"]) == 1
+        return [f"rules = {_toml(plan['ready']['name'])}" if alone else f"ready = {_toml(plan['ready'])}"]
+    rules = [f"    {_toml(_present(rule))}," for rule in plan["rules"]]
+    return ["rules = [", *rules, "]"] if rules else ["rules = []"]
 
 
 def _present(rule: Mapping[str, Any]) -> dict[str, Any]:
