@@ -81,7 +81,7 @@ def test_a_plan_reaches_functional_activations():
         ({"at": "hiden"}, "hiden"),
         ({"at": "hidden", "variant": "dropuot"}, "did you mean 'dropout'"),
         ({"at": "hidden", "options": {"scalling": "test"}}, "did you mean 'scaling'"),
-        ({"at": "hidden", "on": "weight"}, "weight"),
+        ({"at": "hidden", "on": "weight"}, "relu is a function"),
     ],
 )
 def test_a_rule_that_cannot_be_used_names_its_plan(rule, words):
