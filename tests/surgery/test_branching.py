@@ -334,3 +334,12 @@ def test_the_plan_notes_what_a_reader_has_to_know():
         layer = nn.TransformerEncoderLayer(WIDTH, 2, 8, batch_first=batch_first)
         notes = residual(layer, torch.ones(3, 2, WIDTH)).notes
         assert any("has the sequence on its first axis" in note for note in notes) is not batch_first
+
+
+def test_branches_that_end_in_a_normalisation_are_seen_and_sampled(rng):
+    model, x = ResNet(), torch.randn(6, 2, 5, 5, generator=rng)
+    with residual(model, x).apply(model):
+        sites = {site.id: site.active_in_eval for site in dk.audit(model, x).sites}
+        assert sites == {f"blocks.{i}.bn2:branch": False for i in range(3)}
+        assert dk.predict(model.eval(), x, members=8, seed=1).variance.sum() > 0
+        assert torch.equal(model(x), model(x))

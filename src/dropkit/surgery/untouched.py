@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from dropkit.surgery.drop import Drop
 from dropkit.surgery.tree import Tree
 
 
@@ -35,6 +36,7 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
     wanting = [(p, p.requires_grad) for p in tree.root.parameters()]
     devices = {tensor.device for tensor in tree.root.parameters() if tensor.device.type == "cuda"}
     own = [(source, _state(source)) for source in private_generators(modules)]
+    quiet = _drops_on_norms(modules) if training else []
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(sorted(devices, key=str)))
@@ -45,8 +47,12 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:
             _set_mode(tree.root, modules, training)
+            for drop in quiet:
+                drop.forced = True  # what a plan drops there it would drop in training
             yield
         finally:
+            for drop in quiet:
+                drop.forced = False
             for module, held in zip(modules, attributes, strict=True):
                 for name in vars(module).keys() - held.keys():
                     del vars(module)[name]
@@ -61,6 +67,15 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
                 _set_state(source, state)
             random.setstate(python_state)
             np.random.set_state(numpy_state)
+
+
+def _drops_on_norms(modules: list[nn.Module]) -> list[Drop]:
+    """Return what plans drop at normalisation layers in training mode."""
+    norms = [module for module in modules if isinstance(module, _NormBase)]
+    hooks: list[Any] = [
+        h for m in norms for h in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())
+    ]
+    return [hook for hook in hooks if isinstance(hook, Drop) and not hook.forced]
 
 
 def _set_mode(root: nn.Module, modules: list[nn.Module], training: bool) -> None:
