@@ -8,6 +8,7 @@ of 10 ms and more.
 
 from __future__ import annotations
 
+import argparse
 import copy
 import time
 from collections.abc import Callable
@@ -39,6 +40,9 @@ def least(call: Callable[[], object], calls: int = CALLS) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     torch.set_num_threads(1)
     x = torch.zeros(1)
     print("| site | mode | bare, microseconds | attached | under a stream | after revert |")
