@@ -84,16 +84,13 @@ class Members:
         rows = torch.zeros(length, dtype=torch.int64) if self._shared else torch.arange(length) + self._first
         with stream(self._seed, rank=0, member=member, sample=rows.repeat(count)):
             outputs = self._finish(self._sampler.model(*args, **kwargs))
-        found = {name: value.reshape(count, length, *value.shape[1:]) for name, value in outputs.items()}
-        if count > 1 and not self._sampler.rows_apart:
-            self._check_rows({name: value[-1] for name, value in found.items()}, end - 1)
-        return found
+        return {name: value.reshape(count, length, *value.shape[1:]) for name, value in outputs.items()}
 
     def _check_rows(self, outputs: Outputs, member: int) -> None:
-        """Raise unless ``member`` by itself has these outputs: rows of one batch may see each other, as in a graph."""
+        """Raise unless ``member``, the last one, has these outputs by itself: rows may see each other, as in a graph."""
         for name, value in self.one(member).items():
             near = value.abs().max() * torch.finfo(value.dtype).eps * _ROUNDING if value.numel() else 0.0
-            if not bool(((outputs[name] - value).abs() <= near).all()):
+            if not bool(((outputs[name][-1] - value).abs() <= near).all()):
                 raise ConfigError(
                     "mode 'expand' does not suit the model: samples of one batch influence each other; use mode='auto'"
                 )
@@ -110,6 +107,9 @@ class Members:
             started = time.perf_counter()
             try:
                 outputs = self.chunk(mode, begin, begin + size)
+                seconds = time.perf_counter() - started
+                if mode == "expand" and size > 1 and not self._sampler.rows_apart:
+                    self._check_rows(outputs, begin + size - 1)
             except (RuntimeError, ValueError, TypeError, InputError) as error:
                 if pace.refused():
                     continue  # not for this model; the loop will raise what is wrong with more than the mode
@@ -120,6 +120,6 @@ class Members:
                 raise ConfigError(
                     f"the model does not run in mode {mode!r}: {reason}; use mode='auto'"
                 ) from error
-            pace.took(size, time.perf_counter() - started)
+            pace.took(size, seconds)
             yield mode, outputs
             begin += size
