@@ -12,6 +12,7 @@ from dropkit.surgery.forms import (
     acts_on_a_sum,
     acts_on_a_tensor,
     acts_on_weights_only,
+    is_held,
     skips_layers,
     wraps_module,
 )
@@ -142,7 +143,9 @@ def test_masks_are_those_of_the_public_reference():
 
 @pytest.mark.parametrize("entry", dk.catalogue(), ids=lambda entry: entry.name)
 def test_every_variant_that_acts_on_a_tensor_can_be_attached(entry):
-    if any(form(entry) for form in (acts_on_weights_only, wraps_module, acts_on_a_sum, skips_layers)):
+    if any(
+        form(entry) for form in (acts_on_weights_only, wraps_module, acts_on_a_sum, skips_layers, is_held)
+    ):
         return  # elsewhere
     if not acts_on_a_tensor(entry):
         with pytest.raises((PlanError, RateError), match=r"cannot be attached|no default rate"):

@@ -16,7 +16,8 @@ from dropkit.surgery.attending import AttentionDrop
 from dropkit.surgery.branching import BranchDrop
 from dropkit.surgery.calls import LAYER, CallForward, Key
 from dropkit.surgery.drop import Drop, InputHook, OutputHook
-from dropkit.surgery.forms import wraps_module
+from dropkit.surgery.forms import is_held, wraps_module
+from dropkit.surgery.held import check_uncollected, join, part
 from dropkit.surgery.plans import Plan, Site
 from dropkit.surgery.skipping import LayerSkip
 from dropkit.surgery.tree import Tree, type_names
@@ -56,8 +57,10 @@ def apply(plan: Plan, model: nn.Module) -> AppliedPlan:
     _check_free(plan, tree)
     for site in plan.sites:
         _check_site(site, model, tree)
+    check_uncollected(plan.sites, model)
     with _undone_on_error(tree, plan):
         _attach(plan, tree)
+        _join(plan, tree)
     applied = AppliedPlan(model, plan)
     forget_compiled_code()
     return applied
@@ -136,6 +139,13 @@ def _attach(plan: Plan, tree: Tree) -> None:
                 CallForward.of(tree.modules[name]).add(plan, calls.get(name, {}))
 
 
+def _join(plan: Plan, tree: Tree) -> None:
+    for module in tree.modules.values():
+        for drop in drops_on(module):
+            if drop.belongs_to(plan) and is_held(variant(drop.site.variant)):
+                drop.hold(join(drop.site, module))
+
+
 def _at_call(plan: Plan, site: Site) -> Drop:
     kinds = {"attention": AttentionDrop, "branch": BranchDrop}
     return kinds.get(site.on, Drop)(plan, site)
@@ -158,6 +168,8 @@ def _undone_on_error(tree: Tree, plan: Plan) -> Iterator[None]:
 
 
 def _detach(modules: tuple[nn.Module, ...], plan: Plan) -> None:
+    drops = [drop for module in modules for drop in drops_on(module) if drop.belongs_to(plan)]
+    part(modules, [drop.held for drop in drops if drop.held is not None])
     for module in modules:
         for hooks in (module._forward_hooks, module._forward_pre_hooks):
             for key in [k for k, hook in hooks.items() if isinstance(hook, Drop) and hook.belongs_to(plan)]:

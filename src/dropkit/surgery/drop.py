@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from dropkit.core import DtypeError, PlanError, Variant, variant
 from dropkit.surgery.activations import in_place
+from dropkit.surgery.forms import is_held
 from dropkit.surgery.frames import UNWATCHED, innermost_mode
+from dropkit.surgery.held import Held
 from dropkit.surgery.plans import Plan, Site
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -33,12 +35,19 @@ class Drop:
         self.forced = False  # drop in eval mode, too
         # a scaling is the one option that acts outside training
         self._own_in_eval = entry.acts_in_eval or self._options.get("scaling") == "test"
+        self.held: nn.Module | None = None
 
     def operation(self, entry: Variant) -> Callable[..., Tensor]:
         """Return what is called with a tensor, a rate, ``training``, ``site`` and the options."""
+        if is_held(entry):
+            return _nothing_held
         if entry.op is None:
             raise PlanError(f"site {self.site.id!r}: variant {entry.name!r} has no op and cannot be attached")
         return entry.op
+
+    def hold(self, module: nn.Module) -> None:
+        """Let ``module``, which has joined the model, do what an op would."""
+        self.held, self._op = module, Held(module)
 
     @property
     def acts_in_eval(self) -> bool:
@@ -48,11 +57,15 @@ class Drop:
     @property
     def never_drops(self) -> bool:
         """Whether its rate is 0, and will be."""
-        return isinstance(self.rate, float) and self.rate == 0.0 and not self.forced
+        return isinstance(self.rate, float) and self.rate == 0.0 and not self.forced and self.held is None
 
     def tensors(self, module: nn.Module) -> Mapping[str, Tensor]:
         """Return the parameters and buffers that belong to this site on ``module``, to be saved with the plan."""
-        return {}
+        return (
+            {}
+            if self.held is None
+            else {**dict(self.held.named_parameters()), **dict(self.held.named_buffers())}
+        )
 
     def belongs_to(self, plan: Plan) -> bool:
         """Whether ``plan`` put it there."""
@@ -187,3 +200,7 @@ def _describe(value: Any) -> str:
         inner = type(value[0]).__name__ if value else "nothing"
         return f"a {type(value).__name__} that begins with {inner}"
     return f"a {type(value).__name__}"
+
+
+def _nothing_held(*_: Any, **__: Any) -> Tensor:
+    raise PlanError("the module of this site is gone; apply the plan again")

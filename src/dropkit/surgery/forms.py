@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -36,6 +37,53 @@ def weight_op(entry: Variant) -> Callable[..., Tensor] | None:
 def wraps_module(entry: Variant) -> bool:
     """Whether ``entry`` is a wrapper through which the forward of a whole module can run: one of recurrent networks."""
     return entry.kind == "wrapper" and entry.op is None and entry.at == ("recurrent",)
+
+
+# Variants that are a module: of one tensor, and made from a rate, a number of features, and options.
+_HELD = {
+    "concrete_dropout",
+    "concrete_dropout1d",
+    "concrete_dropout2d",
+    "concrete_dropout3d",
+    "contextual_dropout",
+    "guided_dropout",
+    "homeostatic_dropout",
+    "information_dropout",
+    "learnable_bernoulli",
+    "lima_dropout",
+    "scheduled_drop_path",
+    "variational_dropout",
+}
+
+
+def is_held(entry: Variant) -> bool:
+    """Whether ``entry`` acts as a module that joins the model, with what it learns or remembers."""
+    return entry.name in _HELD
+
+
+def held_options(entry: Variant) -> dict[str, inspect.Parameter]:
+    """Return the parameters of such a module that are options: neither the rate nor the site, nor modules."""
+    build: Any = entry.module
+    found: Mapping[str, inspect.Parameter] = inspect.signature(build).parameters
+    return {
+        name: parameter
+        for name, parameter in found.items()
+        if name not in ("rate", "site") and "Module" not in str(parameter.annotation)
+    }
+
+
+def make(entry: Variant, rate: Any, options: Mapping[str, Any], site: str | None = None) -> Any:
+    """Return a new module of ``entry``; its rate is given only if it has one."""
+    build: Any = entry.module
+    rates = {"rate": rate} if entry.default_rate is not None or rate else {}
+    return build(**rates, **options, site=site)
+
+
+def held_rate(entry: Variant) -> float:
+    """Return the rate of such a module that is given none; 0 where it has no rate."""
+    build: Any = entry.module
+    rate = inspect.signature(build).parameters.get("rate")
+    return 0.0 if rate is None or rate.default is rate.empty else float(rate.default)
 
 
 def acts_on_weights_only(entry: Variant) -> bool:

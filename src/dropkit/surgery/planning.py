@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,11 +16,11 @@ from dropkit.surgery.address import Map, Target, needs_flow, place_of
 from dropkit.surgery.auditing.known import class_kind, rate_attribute
 from dropkit.surgery.calls import CallForward
 from dropkit.surgery.depth import rates_by_depth
-from dropkit.surgery.forms import acts_on_a_sum, skips_layers, wraps_module
+from dropkit.surgery.forms import acts_on_a_sum, held_options, is_held, skips_layers, wraps_module
 from dropkit.surgery.plans import Place, Plan, Site, settle, site_id
 from dropkit.surgery.rates import SiteRate
 from dropkit.surgery.ready import own_dropout, ready_plan
-from dropkit.surgery.rules import Rule
+from dropkit.surgery.rules import Options, OptionValue, Rule
 from dropkit.surgery.taking import DropoutForward
 from dropkit.surgery.trace import trace
 from dropkit.surgery.tree import Tree
@@ -209,6 +209,23 @@ class _Planner:
         self.notes += [f"rule at {rule.at!r}: left out, {reason}" for reason in reasons]
         return reached
 
+    def _sized(self, rule: Rule, target: Target, on: Place, name: str) -> Mapping[str, OptionValue]:
+        entry = variant(rule.variant)
+        known = held_options(entry) if is_held(entry) else {}
+        if "features" not in known or known["features"].default is None or "features" in rule.options:
+            return rule.options
+        seen = self._map.trace
+        where = (target.module, target.function, target.number, "input" if on == "input" else "output")
+        shape = None if seen is None else seen.shapes.get(where)
+        axis = int(rule.options.get("axis", known["axis"].default))
+        if shape is None or not -len(shape) <= axis < len(shape):
+            raise PlanError(
+                f"site {name!r}: {rule.variant!r} needs the number of features along axis {axis}, got "
+                f"{'no example' if shape is None else f'shape {shape}'}; pass example_inputs= to dropkit.plan, or give "
+                "options={'features': ...}"
+            )
+        return Options({**rule.options, "features": shape[axis]})
+
     def _unfit(self, rule: Rule, target: Target, on: Place) -> str | None:
         entry, module = variant(rule.variant), self._tree.modules[target.module]
         if on != "weight" and not wraps_module(entry):
@@ -253,6 +270,7 @@ class _Planner:
                 f"site {name!r}: the model drops there itself, at rate {own:g}; this rule stands in for that while "
                 "applied"
             )
+        options = self._sized(rule, target, on, name)
         if on == "branch":
             self._note_branch(name, target, rule)
         for part in () if on in ("weight", "layer") else self._fast_paths(target):
@@ -263,7 +281,7 @@ class _Planner:
             on=on,
             variant=rule.variant,
             rate=rate,
-            options=rule.options,
+            options=options,
             type=type(module).__name__,
             function=target.function,
             index=target.number,

@@ -13,12 +13,25 @@ import torch
 from torch import nn
 
 import dropkit.nn  # noqa: F401  (importing it is what fills the registry)
-from dropkit.core import InputError, PlanError, RateError, Variant, called_rate, catalogue, variant
+from dropkit.core import (
+    InputError,
+    OptionError,
+    PlanError,
+    RateError,
+    Variant,
+    called_rate,
+    catalogue,
+    variant,
+)
 from dropkit.random import Schedule
 from dropkit.surgery.forms import (
     acts_on_a_sum,
     acts_on_a_tensor,
     acts_on_weights_only,
+    held_options,
+    held_rate,
+    is_held,
+    make,
     skips_layers,
     weight_op,
     wraps_module,
@@ -126,7 +139,7 @@ class Rule:
         entry = variant(self.variant)
         if self.rate is not None:
             object.__setattr__(self, "rate", rule_rate(self.rate, f"rate of the rule at {self.at!r}"))
-        elif entry.default_rate is None:
+        elif entry.default_rate is None and not is_held(entry):
             raise RateError(f"rule at {self.at!r}: variant {entry.name!r} has no default rate, give rate=")
         self._check_on(entry)
         object.__setattr__(self, "options", Options(self._checked_options(entry)))
@@ -142,7 +155,8 @@ class Rule:
     @property
     def effective_rate(self) -> RuleRate:
         """``rate``, or the variant's default where it is None."""
-        default = variant(self.variant).default_rate
+        entry = variant(self.variant)
+        default = held_rate(entry) if entry.default_rate is None and is_held(entry) else entry.default_rate
         return self.rate if self.rate is not None or default is None else default  # type: ignore[return-value]
 
     def _check_on(self, entry: Variant) -> None:
@@ -165,6 +179,12 @@ class Rule:
                 raise PlanError(
                     f"rule at {self.at!r}: variant {entry.name!r} acts inside of a recurrent module, got "
                     f"on={self.on!r}; leave out on="
+                )
+            return
+        if is_held(entry):
+            if isinstance(self.rate, Schedule):
+                raise PlanError(
+                    f"rule at {self.at!r}: variant {entry.name!r} keeps its rate itself; give a number as rate"
                 )
             return
         if acts_on_weights_only(entry):
@@ -222,21 +242,34 @@ class Rule:
         return self.options
 
     def _try_options(self, entry: Variant) -> None:
-        op, rate, make = weight_op(entry), self._example_rate(entry), entry.module
-        if self.on == "weight":
+        op, rate, build = weight_op(entry), self._example_rate(entry), entry.module
+        if is_held(entry):
+            self._try_held(entry)
+        elif self.on == "weight":
             weight = torch.zeros(1, 1)
             given = {"target": weight} if entry.name == "mixout" else {}
             options = {name: value for name, value in self.options.items() if name != "per_sample"}
             if op is not None:
                 op(weight, rate, training=False, **given, **options)
-        elif make is not None and wraps_module(entry):
-            make(nn.RNN(1, 1), rate, **self.options)
+        elif build is not None and wraps_module(entry):
+            build(nn.RNN(1, 1), rate, **self.options)
         elif (
-            make is not None
+            build is not None
             and not skips_layers(entry)
-            and set(self.options) <= set(inspect.signature(make).parameters)
+            and set(self.options) <= set(inspect.signature(build).parameters)
         ):
-            make(rate, **self.options)
+            build(rate, **self.options)
+
+    def _try_held(self, entry: Variant) -> None:
+        known = held_options(entry)
+        needed = {name for name, p in known.items() if p.default is p.empty} - {"features"}
+        for name in sorted(needed - set(self.options)):
+            raise OptionError(
+                f"variant {entry.name!r} needs the option {name!r}; give options={{{name!r}: ...}}"
+            )
+        sized = {"features": 1} if "features" in known else {}
+        with torch.random.fork_rng(devices=[]):  # nothing that it draws is kept
+            make(entry, self.effective_rate, {**sized, **self.options})
 
 
 def at_branch(address: str) -> bool:
@@ -246,6 +279,8 @@ def at_branch(address: str) -> bool:
 
 def option_names(entry: Variant, on: On) -> list[str]:
     """Return the names of the options that the op of ``entry`` takes there, sorted."""
+    if is_held(entry):
+        return sorted(held_options(entry))
     op = weight_op(entry) if on == "weight" else entry.module if wraps_module(entry) else entry.op
     if op is None:
         return []

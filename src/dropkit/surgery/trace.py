@@ -6,8 +6,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from dropkit.surgery.flow import FUNCTIONS, Call, Flow, tensors
 from dropkit.surgery.tree import Tree
 from dropkit.surgery.untouched import untouched
 
+Where: TypeAlias = tuple[str, str, int, str]
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -31,12 +33,15 @@ class Trace:
         called: Names of the modules called, in order, each once, at its last call.
         first_dtype: Dtype of the first tensor argument, or None if there is none.
         flow: What became of the tensors, or None where nobody asked.
+        shapes: Shape of the first tensor at ``(module, function, k, "input" | "output")``; function and k are
+            ``""`` and 0 for a module's own.
     """
 
     calls: tuple[tuple[str, str, int], ...]
     called: tuple[str, ...]
     first_dtype: torch.dtype | None
     flow: Flow | None = None
+    shapes: Mapping[Where, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def callers(self) -> tuple[str, ...]:
@@ -83,7 +88,7 @@ def trace(tree: Tree, example_inputs: Any, *, follow: bool = False) -> Trace:
     first = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
     called = reversed(dict.fromkeys(reversed(recorder.called)))
     dtype = None if first is None else first.dtype
-    return Trace(tuple(recorder.calls), tuple(called), dtype, recorder.flow)
+    return Trace(tuple(recorder.calls), tuple(called), dtype, recorder.flow, recorder.shapes)
 
 
 def arguments(example: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
@@ -102,6 +107,7 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.flow = flow
         self.calls: dict[tuple[str, str, int], None] = {}  # an ordered set
+        self.shapes: dict[Where, tuple[int, ...]] = {}
         self.called: list[str] = []
         self._tree = tree
         self._thread = threading.get_ident()
@@ -128,6 +134,7 @@ class _Recorder(TorchFunctionMode):
         if name is None or threading.get_ident() != self._thread:
             return
         self.called.append(name)
+        self._shaped((name, "", 0, "input"), (*args, *kwargs.values()))
         given = (args, kwargs)
         self._stack.append(_Running(name, module, Counter(), given))
         if self.flow is not None:
@@ -138,17 +145,32 @@ class _Recorder(TorchFunctionMode):
         if threading.get_ident() != self._thread or not self._stack or self._stack[-1].name != name:
             return
         done = self._stack.pop()
+        self._shaped((name, "", 0, "output"), output if isinstance(output, (tuple, list)) else (output,))
         if self.flow is not None:
             self.flow.leave(done.name, done.given, output)
+
+    def _shaped(self, place: Where, values: Iterable[Any]) -> None:
+        first = next((value for value in values if isinstance(value, Tensor)), None)
+        if first is not None:
+            self.shapes[place] = tuple(first.shape)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
+        place = None
         function = FUNCTION_NAMES.get(func)
         if function is not None and self._stack:
             module, counts = self._stack[-1].name, self._stack[-1].counts
-            self.calls.setdefault((module, function, counts[function]))
+            place = (module, function, counts[function])
+            self.calls.setdefault(place)
             counts[function] += 1
+            self._shaped((*place, "input"), args)
+        result = self._call(func, args, kwargs)
+        if place is not None:
+            self._shaped((*place, "output"), (result,))
+        return result
+
+    def _call(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if self.flow is None or not self._stack:
             return func(*args, **(kwargs or {}))
         running = self._stack[-1]

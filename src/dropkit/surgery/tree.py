@@ -20,6 +20,9 @@ _OPAQUE = {
 }
 
 
+held_by = "_dropkit_site"  # attribute of modules that a plan has put into a model
+
+
 class Tree:
     """The modules of ``model``, found once.
 
@@ -35,14 +38,24 @@ class Tree:
         self.modules: dict[str, nn.Module] = {}
         self.aliases: dict[str, str] = {}  # every dotted name -> the name of the place
         self.scripted: set[str] = set()
+        self.held: list[nn.Module] = []  # put there by plans, and no part of the model as it is addressed
         self._names: dict[int, str] = {}
-        for name, module, scripted in _walk("", self.root, False):
+        for name, module, scripted in self._walk("", self.root, False):
             place = self._names.setdefault(id(module), name)
             self.aliases.setdefault(name, place)
             if place == name:
                 self.modules[name] = module
             if scripted:
                 self.scripted.add(place)
+
+    def _walk(self, name: str, module: nn.Module, scripted: bool) -> Iterator[tuple[str, nn.Module, bool]]:
+        scripted = scripted or isinstance(module, torch.jit.ScriptModule)
+        yield name, module, scripted
+        for child_name, child in module._modules.items():
+            if child is not None and held_by in child.__dict__:
+                self.held += child.modules()
+            elif child is not None:
+                yield from self._walk(f"{name}.{child_name}" if name else child_name, unwrap(child), scripted)
 
     def name_of(self, module: nn.Module) -> str | None:
         """Return the dotted name of ``module``, or None where it is not part of the model."""
@@ -63,14 +76,6 @@ def unwrap(module: nn.Module) -> nn.Module:
                 f"{_OPAQUE[name]} flattens the modules that a plan attaches to; apply the plan first, then wrap"
             )
     return module
-
-
-def _walk(name: str, module: nn.Module, scripted: bool) -> Iterator[tuple[str, nn.Module, bool]]:
-    scripted = scripted or isinstance(module, torch.jit.ScriptModule)
-    yield name, module, scripted
-    for child_name, child in module._modules.items():
-        if child is not None:
-            yield from _walk(f"{name}.{child_name}" if name else child_name, unwrap(child), scripted)
 
 
 def qualified_names(module: nn.Module) -> list[str]:

@@ -29,7 +29,7 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
         tree: The model's modules.
         training: Mode of the model in the body.
     """
-    modules = list(tree.modules.values())
+    modules = [*tree.modules.values(), *tree.held]
     attributes = [dict(vars(module)) for module in modules]
     slots = [(module, name, value) for module in modules for name, value in module._buffers.items()]
     copies = [None if value is None else value.clone() for _, _, value in slots]

@@ -87,6 +87,7 @@ register(
         at=("hidden", "conv", "fc"),
         default_rate=0.2,
         samples=True,
+        acts_in_eval=True,
         example=_settled,
     )
 )
