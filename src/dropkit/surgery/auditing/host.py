@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Callable
@@ -16,9 +17,9 @@ from dropkit.surgery.untouched import host_state, private_generators
 
 # Frames of these draw for somebody else: the line that called them is what a reader looks for.
 _LIBRARIES = (
-    str(Path(torch.__file__).parent),
-    str(Path(np.__file__).parent),
-    str(Path(__file__).parents[2]),
+    f"{Path(torch.__file__).parent}{os.sep}",  # with the separator, or torchvision would be torch
+    f"{Path(np.__file__).parent}{os.sep}",
+    f"{Path(__file__).parents[2]}{os.sep}",
 )
 _STANDARD = str(Path(random.__file__).parent)
 

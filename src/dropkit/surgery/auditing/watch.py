@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections import Counter
@@ -26,8 +27,9 @@ from dropkit.surgery.drop import Drop
 from dropkit.surgery.tree import Tree
 from dropkit.surgery.untouched import host_state, private_generators
 
-_OWN = str(Path(__file__).parents[2])
-_TORCH = str(Path(torch.__file__).parent)
+# with the separator, or torchvision and torch_geometric would be torch
+_OWN = f"{Path(__file__).parents[2]}{os.sep}"
+_TORCH = f"{Path(torch.__file__).parent}{os.sep}"
 
 
 @dataclass
