@@ -343,3 +343,30 @@ def test_branches_that_end_in_a_normalisation_are_seen_and_sampled(rng):
         assert sites == {f"blocks.{i}.bn2:branch": False for i in range(3)}
         assert dk.predict(model.eval(), x, members=8, seed=1).variance.sum() > 0
         assert torch.equal(model(x), model(x))
+
+
+class Adapted(nn.Module):
+    """As adapters are put around layers: with a sum of its own."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.base, self.extra = base, nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x):
+        return self.base(x) + self.extra(x)
+
+
+def test_modules_that_come_after_the_plan_are_noticed(rng):
+    model, x = Scaled(), torch.randn(6, WIDTH, generator=rng)
+    with residual(model, x).apply(model):
+        one, model.one = model.one, Adapted(model.one)
+        with pytest.raises(
+            PlanError, match="':add#0:branch' counts the sums of a forward in which modules have come"
+        ):
+            model(x)
+        model.one = one
+        model(x)
+    model.one = Adapted(model.one)
+    plan = residual(model, x)
+    with plan.apply(model):
+        assert not torch.equal(streamed(model, x), model.eval()(x))

@@ -63,6 +63,7 @@ class CallForward:
         self._skip: LayerSkip | None = None
         self._in_eval = False
         self._idle = True
+        self._size = 0  # number of modules below, where sums are counted
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:
@@ -131,6 +132,8 @@ class CallForward:
         skip: Any = self._drops.pop(LAYER, None)
         self._skip = skip
         self._in_eval = any(drop.acts_in_eval for drop in self._drops.values())
+        sums = any(on == "branch" for _, _, on in self._drops)
+        self._size = _size(self.module) if sums else 0
         self._idle = not self._in_eval and all(drop.never_drops for drop in self._drops.values())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -142,6 +145,8 @@ class CallForward:
     def _watched(self, *args: Any, **kwargs: Any) -> Any:
         mode, training, taking = innermost_mode(), self.module.training, self.taking
         drops = self._drops if training or self._in_eval else {}
+        if drops and self._size:
+            self._check_size()
         if mode is not None:
             if not training and taking is not None and taking.has_fast_path and mode.is_top():
                 with Paused(mode):
@@ -157,6 +162,15 @@ class CallForward:
             return self._run(args, kwargs)
         with CallMode(Frame(self.module, drops, taking, self.settings)):
             return self._run(args, kwargs)
+
+    def _check_size(self) -> None:
+        # Modules that came later, such as adapters, may add too, and nothing bounds their count.
+        if not torch.compiler.is_compiling() and _size(self.module) != self._size:
+            site = next(drop.site.id for (_, _, on), drop in self._drops.items() if on == "branch")
+            raise PlanError(
+                f"site {site!r} counts the sums of a forward in which modules have come or gone since the plan was "
+                "applied; revert the plan, and plan again for the model as it is now"
+            )
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.original is not None:
@@ -277,6 +291,10 @@ class Paused:
 
     def __exit__(self, *error: object) -> None:
         torch.overrides._push_mode(self._mode)  # type: ignore[no-untyped-call]
+
+
+def _size(module: nn.Module) -> int:
+    return 1 + sum(_size(child) for child in module._modules.values() if child is not None)
 
 
 def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
