@@ -410,6 +410,16 @@ def test_accelerated_models_drop_their_weights(seed, rng):
         assert torch.equal(y, model(x)[0])
 
 
+def test_accelerated_models_keep_the_weight_drop_that_they_have(seed, rng):
+    model, x = (
+        nn.Sequential(dk.nn.WeightDrop(nn.LSTM(6, 5), 1.0, site="a")),
+        torch.randn(3, 4, 6, generator=rng),
+    )
+    y = model(x)[0]
+    with dk.accelerate(nn.Sequential(model, nn.Dropout())):
+        assert torch.equal(model(x)[0], y)
+
+
 def test_prediction_samples_the_weights(seed, rng):
     model = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3)).eval()
     x = torch.randn(5, 6, generator=rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,12 @@ class CallForward:
             return held
         made = cls(module)
         module.__dict__["forward"] = made
+        return made
+
+    def bound_to(self, module: nn.Module) -> CallForward:
+        """Return the same for ``module``, which stands in for this one's."""
+        made = copy.copy(self)
+        made.module = module
         return made
 
     def leave_if_idle(self) -> None:
