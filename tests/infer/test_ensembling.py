@@ -15,12 +15,12 @@ from dropkit.random import child_seed, stream
 
 def net(rate=0.5):
     return nn.Sequential(
-        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(rate), nn.Linear(8, 3)
+        nn.Linear(4, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(rate), nn.Linear(64, 3)
     ).double()
 
 
 def plain():
-    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    return nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 3)).double()
 
 
 def masked(members=4):
@@ -87,8 +87,8 @@ def test_a_loader_is_its_concatenation_even_if_it_shuffles(x):
 def test_members_inside_a_model_are_members(kind, x):
     model = {
         "masksembles": masked,
-        "batch ensemble": lambda: nn.Sequential(dk.nn.BatchEnsemble(nn.Linear(4, 3), 4)).double(),
-        "both": lambda: nn.Sequential(masked(2), dk.nn.BatchEnsemble(nn.Linear(3, 3), 3)).double(),
+        "batch ensemble": lambda: nn.Sequential(dk.nn.BatchEnsemble(nn.Linear(4, 3), 4, "normal")).double(),
+        "both": lambda: nn.Sequential(masked(2), dk.nn.BatchEnsemble(nn.Linear(3, 3), 3, "normal")).double(),
     }[kind]()
     inside = {"both": 6}.get(kind, 4)
     got = dk.ensemble([model, plain()]).predict(x, keep_members=True)

@@ -19,8 +19,8 @@ from dropkit.random import child_seed
 class Heads(nn.Module):
     def __init__(self, kind="pair"):
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Dropout(0.3))
-        self.mean, self.log, self.kind = nn.Linear(8, 2), nn.Linear(8, 2), kind
+        self.body = nn.Sequential(nn.Linear(4, 40), nn.Tanh(), nn.Dropout(0.3))
+        self.mean, self.log, self.kind = nn.Linear(40, 2), nn.Linear(40, 2), kind
 
     def forward(self, x):
         h = self.body(x)
@@ -30,7 +30,7 @@ class Heads(nn.Module):
 
 
 def net(out=2):
-    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Dropout(0.3), nn.Linear(8, out)).double()
+    return nn.Sequential(nn.Linear(4, 40), nn.Tanh(), nn.Dropout(0.3), nn.Linear(40, out)).double()
 
 
 @pytest.fixture

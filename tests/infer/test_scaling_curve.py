@@ -24,7 +24,7 @@ def y(rng):
 
 
 def net():
-    return nn.Sequential(nn.Linear(4, 10), nn.Tanh(), nn.Dropout(0.4), nn.Linear(10, 3)).double()
+    return nn.Sequential(nn.Linear(4, 40), nn.Tanh(), nn.Dropout(0.4), nn.Linear(40, 3)).double()
 
 
 @pytest.mark.parametrize("share", [False, True])
