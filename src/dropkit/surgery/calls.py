@@ -172,7 +172,7 @@ class CallForward:
 
     def _check_size(self) -> None:
         # Modules that came later, such as adapters, may add too, and nothing bounds their count.
-        if not torch.compiler.is_compiling() and _size(self.module) != self._size:
+        if _size(self.module) != self._size:
             site = next(drop.site.id for (_, _, on), drop in self._drops.items() if on == "branch")
             raise PlanError(
                 f"site {site!r} counts the sums of a forward in which modules have come or gone since the plan was "
