@@ -211,6 +211,10 @@ def test_parameters_that_would_come_too_late_are_refused(tmp_path):
         with pytest.raises(PlanError, match=r"site 'net.1': .* apply the plan first, then wrap"):
             made.apply(model)
         assert not attached(model)
+        mesh = torch.distributed.init_device_mesh("cpu", (1,))
+        sharded = torch.distributed.fsdp.fully_shard(MLP(), mesh=mesh)
+        with pytest.raises(PlanError, match="fully_shard has collected"):
+            made.apply(sharded)
     finally:
         torch.distributed.destroy_process_group()
 

@@ -16,7 +16,7 @@ from dropkit.surgery.tree import held_by, qualified_names
 _COLLECTS = {
     "torch.nn.parallel.distributed.DistributedDataParallel": "DistributedDataParallel",
     "torch.nn.parallel.data_parallel.DataParallel": "DataParallel",
-    "torch.distributed.fsdp._fully_shard._fully_shard.FSDPModule": "fully_shard",
+    "torch.distributed.fsdp.FSDPModule": "fully_shard",
 }
 
 
