@@ -232,3 +232,21 @@ def test_a_thousand_cycles_leak_nothing(case):
     del model, state, cycle
     gc.collect()
     assert kept() is None
+
+
+HUGGING_FACE = [case for case in CASES if NEEDED.get(case.name.split("-")[0]) == "transformers"]
+
+
+@pytest.mark.parametrize("case", HUGGING_FACE, ids=[case.name for case in HUGGING_FACE])
+def test_configurations_say_what_was_set_everywhere(case):
+    model = case.make()
+
+    def fields():
+        return {k: v for k, v in model.config.to_dict().items() if "drop" in k and isinstance(v, float)}
+
+    before = fields()
+    with dk.set_rate(model, 0.35):
+        assert set(fields().values()) == {0.35}
+    assert fields() == before
+    with dk.set_rate(model, 0.35, at=next(iter(case.sites))):
+        assert fields() == before

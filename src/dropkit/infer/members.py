@@ -87,7 +87,7 @@ class Members:
         return {name: value.reshape(count, length, *value.shape[1:]) for name, value in outputs.items()}
 
     def _check_rows(self, outputs: Outputs, member: int) -> None:
-        """Raise unless ``member``, the last one, has these outputs by itself: rows may see each other, as in a graph."""
+        """Raise unless ``member``, the last one, has these outputs by itself: rows may see each other."""
         for name, value in self.one(member).items():
             near = value.abs().max() * torch.finfo(value.dtype).eps * _ROUNDING if value.numel() else 0.0
             if not bool(((outputs[name][-1] - value).abs() <= near).all()):

@@ -17,6 +17,7 @@ from dropkit.surgery.auditing.audit import rated_modules
 from dropkit.surgery.auditing.known import RECURRENT, TORCH_DROPOUT, class_kind, rate_attribute
 from dropkit.surgery.builtin import built_in
 from dropkit.surgery.calls import CallForward
+from dropkit.surgery.configs import configs, rate_fields
 from dropkit.surgery.existing import PLAIN, Existing
 from dropkit.surgery.existing.protocol import Arguments
 from dropkit.surgery.mentions import mentions_dropout
@@ -88,6 +89,7 @@ class RatesSet(Applied):
         rate: The rate.
         settings: What its stand-ins know, by module.
         changed: Module, its name, the attribute, its value before, and its value now.
+        fields: Configuration, the field, and its value before.
     """
 
     _what = "rate"
@@ -98,9 +100,10 @@ class RatesSet(Applied):
         rate: float,
         settings: list[tuple[nn.Module, Setting]],
         changed: list[tuple[nn.Module, str, str, Any, Any]],
+        fields: list[tuple[Any, str, Any]],
     ) -> None:
         super().__init__(model, [(module, module.__dict__["forward"]) for module, _ in settings])
-        self._rate, self._settings, self._changed = rate, settings, changed
+        self._rate, self._settings, self._changed, self._fields = rate, settings, changed, fields
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -124,6 +127,8 @@ class RatesSet(Applied):
                 )
         for module, _, attribute, before, _ in self._changed:
             setattr(module, attribute, before)
+        for config, field, before in self._fields:
+            setattr(config, field, before)
         for module, setting in self._settings:
             forward = module.__dict__["forward"]
             forward.settings.remove(setting)
@@ -138,7 +143,7 @@ def set_rate(
     Dropout modules of torch and of this library, recurrent and attention modules, and stochastic depth and its like of
     other libraries have theirs in an attribute, which is set. Calls of ``F.dropout`` and its relatives and of
     ``F.scaled_dot_product_attention`` get theirs when they are made, while they drop: in training mode, or wherever the
-    model calls them so.
+    model calls them so. Where ``at`` means every site, fields of Hugging Face configurations that hold rates are set, too.
 
     Args:
         model: Any module, which may be compiled or wrapped in DDP.
@@ -173,7 +178,12 @@ def set_rate(
         setattr(module, attribute, value)
     for module, setting in settings:
         CallForward.of(module).settings.append(setting)
-    applied = RatesSet(model, value, settings, changed)
+    fields: list[tuple[Any, str, Any]] = []
+    if address.patterns == ("*",):  # fields do not say which sites they are for, only that they are for all
+        fields = [(c, name, getattr(c, name)) for c in configs(tree) for name in rate_fields(c)]
+        for config, field, _ in fields:
+            setattr(config, field, value)
+    applied = RatesSet(model, value, settings, changed, fields)
     try:
         if example_inputs is not None:
             trace(tree, example_inputs)

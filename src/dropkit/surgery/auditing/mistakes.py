@@ -44,7 +44,7 @@ def _rates(sites: Sequence[AuditSite]) -> Iterator[AuditWarning]:
                 else f"its rate, {site.rate:g}, is fixed in its code"
             )
             yield AuditWarning(
-                "not-controllable", site.id, f"random numbers are drawn by hand at {site.source}; {what}"
+                "not-controllable", site.id, f"random numbers are drawn in the code at {site.source}; {what}"
             )
 
 
