@@ -143,7 +143,7 @@ def set_rate(
     Dropout modules of torch and of this library, recurrent and attention modules, and stochastic depth and its like of
     other libraries have theirs in an attribute, which is set. Calls of ``F.dropout`` and its relatives and of
     ``F.scaled_dot_product_attention`` get theirs when they are made, while they drop: in training mode, or wherever the
-    model calls them so. Where ``at`` means every site, fields of Hugging Face configurations that hold rates are set, too.
+    model calls them so. Where ``at`` means every site, so have the rate fields of Hugging Face configurations.
 
     Args:
         model: Any module, which may be compiled or wrapped in DDP.
