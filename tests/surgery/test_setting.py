@@ -172,3 +172,19 @@ def test_calls_inside_other_modules_are_not_counted():
             rates = {site.id: site.rate for site in dk.audit(model, x).sites}
             assert rates == {"0.drop": 0.0, "0:dropout#0": 0.9, "1.drop": 0.0, "1:dropout#0": 0.0}
     assert all("forward" not in vars(module) for module in model.modules())
+
+
+def test_what_is_inside_a_module_whose_calls_were_set_is_still_sampled_and_accelerated(seed):
+    model = nn.Sequential(nn.Linear(4, 64), Calling(), nn.Linear(64, 1)).eval()
+    x = torch.randn(3, 4)
+    with dk.set_rate(model, 0.3, at="1:dropout#0"):
+        loop, again, expand, vmap = (
+            dk.predict(model, x, members=3, seed=seed, mode=mode, keep_members=True).members
+            for mode in ("loop", "loop", "expand", "vmap")
+        )
+        assert torch.equal(loop, again)
+        torch.testing.assert_close(expand, loop)
+        torch.testing.assert_close(vmap, loop)
+        with dk.accelerate(model, example_inputs=x) as faster:
+            assert {(site.id, site.rate) for site in faster.sites} == {("1.drop", 0.5), ("1:dropout#0", 0.3)}
+    assert all("forward" not in vars(module) for module in model.modules())

@@ -14,6 +14,14 @@ from dropkit.surgery.tree import Tree
 _LAYERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 _FUSED_IN_EVAL = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.MultiheadAttention)
 _RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
+_DROPOUT: dict[type[nn.Module], str] = {
+    nn.Dropout: "dropout",
+    nn.Dropout1d: "dropout1d",
+    nn.Dropout2d: "dropout2d",
+    nn.Dropout3d: "dropout3d",
+    nn.AlphaDropout: "alpha_dropout",
+    nn.FeatureAlphaDropout: "feature_alpha_dropout",
+}
 
 
 def built_in(module: nn.Module) -> bool:
@@ -40,19 +48,24 @@ def own_function(module: nn.Module) -> str | None:
         return "multi_head_attention_forward"
     if isinstance(module, nn.RNNBase) and any(forward is cls.forward for cls in _RECURRENT):
         return module.mode.lower()
+    for cls, name in _DROPOUT.items():
+        if isinstance(module, cls) and forward is cls.forward:
+            return name
     return None
 
 
 def own_site(module: nn.Module, name: str) -> Site | None:
     """Return the site that one of torch's modules is, with the rate of now; None where it drops nothing."""
-    if own_function(module) is None or module.dropout == 0.0 or getattr(module, "num_layers", 2) == 1:
+    own = own_function(module)
+    rate: Any = getattr(module, "p" if own in _DROPOUT.values() else "dropout", 0.0)
+    if own is None or rate == 0.0 or getattr(module, "num_layers", 2) == 1:
         return None
     return Site(
         id=site_id(name, "output"),
         module=name,
         on="output",
         variant="dropout",
-        rate=float(module.dropout),  # type: ignore[arg-type]
+        rate=float(rate),
         type=type(module).__name__,
     )
 
