@@ -428,3 +428,12 @@ def test_a_mode_that_the_model_does_not_allow_is_an_error_where_it_was_asked_for
     with pytest.raises(ConfigError, match=r"the model does not run in mode 'vmap': .*; use mode='auto'"):
         dk.predict(model, x, seed=seed, mode="vmap")
     assert dk.predict(model, x, seed=seed).mode in ("loop", "expand")
+
+
+def test_logits_that_are_called_probabilities_are_refused():
+    model = nn.Sequential(nn.Linear(4, 64), nn.Dropout(0.5), nn.Linear(64, 3))
+    nn.init.constant_(model[2].bias, -5.0)
+    with pytest.raises(DataError, match=r"outputs='probabilities' must be in \[0, 1\], got -"):
+        dk.predict(
+            model, torch.zeros(2, 4), members=4, seed=0, task="classification", outputs="probabilities"
+        )

@@ -23,6 +23,7 @@ from dropkit.surgery.sampling import Sampler, sampler
 
 _SHARE_OF_MEMORY = 0.25  # of what is free, by default
 _LOOKED_AT = 2  # samples of the forward pass that finds the sites
+_SLACK = 1e-2  # by which probabilities of a model in half precision may be off
 _CHECKED = 64  # members at most between two looks at the error
 
 
@@ -151,6 +152,11 @@ def _gather(
         made.check()
         used = way
         for name, values in chunk.items():
+            if task == "classification" and bool(((values < -_SLACK) | (values > 1 + _SLACK)).any()):
+                raise DataError(
+                    f"outputs='probabilities' must be in [0, 1], got {float(values.min()):.3g} to "
+                    f"{float(values.max()):.3g}; of a model that returns logits say outputs='logits'"
+                )
             moments.setdefault(name, Moments(task, keep)).add(values)
             dtypes[name] = values.dtype
         if tolerance is not None and max(m.largest_error for m in moments.values()) <= tolerance:
