@@ -85,5 +85,10 @@ KINDS = {
         Recurrent, rows, [dk.Rule(at="lstm", on="weight", variant="weight_drop", rate=0.5)]
     ),
     "a residual branch": Kind(Net, rows, [dk.Rule(at="residual", variant="drop_path", rate=0.5)]),
+    "a whole layer": Kind(Stack, rows, [dk.Rule(at="layers.*", variant="layer_drop", rate=0.5)]),
+    "inside a recurrent module": Kind(
+        Recurrent, rows, [dk.Rule(at="recurrent", variant="variational_rnn", rate=0.5)]
+    ),
+    "a variant that learns": Kind(Net, rows, [dk.Rule(at="act", variant="concrete_dropout", rate=0.5)]),
     "attention probabilities": Kind(Attention, rows, [dk.Rule(at="attention", rate=0.5)]),
 }

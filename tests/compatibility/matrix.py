@@ -26,14 +26,14 @@ def measured():
             case = Case(kind)
             try:
                 setting(case)
-            except PlanError as error:
+            except (PlanError, ValueError) as error:  # the latter where torch refuses what it wraps
                 number = refusals.setdefault(str(error), len(refusals) + 1)
                 cells.append(f"refused ({number})")
             else:
                 cells.append("works")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     if refusals:
-        lines += ["", *(f"{number}. `{text}`" for text, number in refusals.items())]
+        lines += ["", *(f"{number}. {text}" for text, number in refusals.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -83,7 +83,7 @@ def _sharded(model):
 
     mesh = dist.init_device_mesh("cpu", (1,))
     for child in model.children():
-        if next(child.parameters(), None) is not None:
+        if next(child.parameters(), None) is not None and not isinstance(child, nn.ModuleList):
             fully_shard(child, mesh=mesh)
     return fully_shard(model, mesh=mesh)
 
