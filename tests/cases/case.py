@@ -53,7 +53,7 @@ class Case:
 
     def predict(self, model: nn.Module, **options: Any) -> Any:
         """Run ``dk.predict`` on the example."""
-        options = {"members": 5, **self.member, **options}
+        options = {"members": 24, **self.member, **options}
         if isinstance(self.example, dict):
             return dk.predict(model, **self.example, **options)
         return dk.predict(model, *self.example, **options)

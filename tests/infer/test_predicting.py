@@ -368,7 +368,7 @@ def test_a_site_without_the_batch_is_refused_by_name_under_shared_masks(seed):
         ({"task": "ranking"}, ConfigError, "task must be one of"),
         ({"mode": "fast"}, ConfigError, "mode must be one of"),
         ({"batch_dim": 5}, DataError, "no axis 5"),
-        ({"tolerance": -1.0}, ConfigError, "tolerance must be above 0"),
+        ({"tolerance": -1.0}, ConfigError, "tolerance must be a number above 0"),
         ({"seed": "a"}, StreamError, "seed must be"),
     ],
 )

@@ -371,3 +371,23 @@ def test_modules_that_come_after_the_plan_are_noticed(rng):
     plan = residual(model, x)
     with plan.apply(model):
         assert not torch.equal(streamed(model, x), model.eval()(x))
+
+
+@pytest.mark.parametrize("variant", ["drop_path", "dropout", "swapout"])
+def test_batch_norm_counts_its_batches_and_that_is_no_sum(variant):
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.linear = nn.BatchNorm1d(6), nn.Linear(6, 6)
+
+        def forward(self, x):
+            return x + F.relu(self.linear(self.norm(x)))
+
+    model, x = nn.Sequential(Block(), Block()), torch.randn(40, 6)
+    plan = dk.plan(model, [dk.Rule(at="residual", variant=variant, rate=0.5)], example_inputs=x)
+    assert [site.id for site in plan.sites] == ["0:add#0:branch", "1:add#0:branch"]
+    with dk.random.stream(1):
+        plain = model(x)
+    with plan.apply(model), dk.random.stream(1):
+        assert not torch.equal(model(x), plain)
+    assert int(model[0].norm.num_batches_tracked) == 2

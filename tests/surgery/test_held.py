@@ -224,3 +224,20 @@ def test_making_a_rule_draws_no_random_number():
     before = torch.get_rng_state()
     dk.Rule(at="hidden", variant="contextual_dropout")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_has_no_rate_acts_at_calls_too():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(6, 8)
+
+        def forward(self, x):
+            return torch.relu(self.a(x))
+
+    model, x = Net(), torch.linspace(-1, 1, 60).view(10, 6)
+    plain = model(x)
+    rule = dk.Rule(at="hidden", variant="information_dropout")
+    with dk.plan(model, [rule], example_inputs=x).apply(model), dk.random.stream(1):
+        assert not torch.equal(model(x), plain)
+    assert torch.equal(model(x), plain)

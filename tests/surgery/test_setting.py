@@ -188,3 +188,21 @@ def test_what_is_inside_a_module_whose_calls_were_set_is_still_sampled_and_accel
         with dk.accelerate(model, example_inputs=x) as faster:
             assert {(site.id, site.rate) for site in faster.sites} == {("1.drop", 0.5), ("1:dropout#0", 0.3)}
     assert all("forward" not in vars(module) for module in model.modules())
+
+
+def test_rates_that_are_set_at_calls_leave_a_model_whole_for_the_compiler():
+    class Net(nn.Module):
+        def forward(self, x):
+            return F.dropout(x, 0.1, self.training)
+
+    torch.compiler.reset()
+    model, x = Net(), torch.ones(30, 4)
+    with dk.set_rate(model, 1.0):
+        assert not torch.compile(model, backend="eager", fullgraph=True)(x).any()
+    with dk.set_rate(model, 0.0, at=":dropout#*"):
+        assert torch.equal(torch.compile(model, backend="eager", fullgraph=True)(x), x)
+
+
+def test_a_pattern_that_is_none_is_refused():
+    with pytest.raises(PlanError, match=r"at='re:\(' is not a regular expression"):
+        dk.set_rate(nn.Dropout(0.5), 0.1, at="re:(")

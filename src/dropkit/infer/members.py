@@ -55,8 +55,12 @@ class Members:
         """Return the outputs of one member, without an axis of members."""
         axis, length = self._batch
         where: dict[str, Any] = {"shared_axis": (axis, length)} if self._shared else {"sample": self._first}
-        with stream(self._seed, rank=0, member=member, **where):
-            return self._finish(self._sampler.model(*self._args, **self._kwargs))
+        args, kwargs = self._args, self._kwargs
+        if self._sampler.writes:
+            args, kwargs = tree_map(_copied, (args, kwargs))
+        with stream(self._seed, rank=0, member=member, **where) as drawing:
+            outputs = self._sampler.model(*args, **kwargs)
+        return self._finish(outputs) if self._sampler.is_complete(drawing.drawn) else self.one(member)
 
     def chunk(self, mode: Mode, begin: int, end: int) -> Outputs:
         """Return the outputs of members ``begin`` to ``end - 1``, which are their first axis."""
@@ -82,8 +86,12 @@ class Members:
         args, kwargs = tree_map(repeated, (self._args, self._kwargs))
         member = torch.arange(begin, end).repeat_interleave(length)
         rows = torch.zeros(length, dtype=torch.int64) if self._shared else torch.arange(length) + self._first
-        with stream(self._seed, rank=0, member=member, sample=rows.repeat(count)):
+        if self._sampler.writes:
+            args, kwargs = tree_map(_copied, (args, kwargs))
+        with stream(self._seed, rank=0, member=member, sample=rows.repeat(count)) as drawing:
             outputs = self._finish(self._sampler.model(*args, **kwargs))
+        if not self._sampler.is_complete(drawing.drawn):
+            return self._expanded(begin, end)
         return {name: value.reshape(count, length, *value.shape[1:]) for name, value in outputs.items()}
 
     def _check_rows(self, outputs: Outputs, member: int) -> None:
@@ -113,9 +121,10 @@ class Members:
             except (RuntimeError, ValueError, TypeError, InputError) as error:
                 if pace.refused():
                     continue  # not for this model; the loop will raise what is wrong with more than the mode
+                if mode != "loop":
+                    self.chunk("loop", begin, begin + 1)  # says what is wrong with more than the mode
                 if mode == "loop" or isinstance(error, InputError):
                     raise
-                self.chunk("loop", begin, begin + 1)
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
                 raise ConfigError(
                     f"the model does not run in mode {mode!r}: {reason}; use mode='auto'"
@@ -123,3 +132,7 @@ class Members:
             pace.took(size, seconds)
             yield mode, outputs
             begin += size
+
+
+def _copied(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value

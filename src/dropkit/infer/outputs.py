@@ -28,6 +28,7 @@ class Finish:
     def __init__(self, task: Task | None, outputs: str) -> None:
         self.alone = False
         self._regression = task == "regression"
+        self._classes = task == "classification"
         self._softmax = task == "classification" and outputs == "logits"
 
     def __call__(self, value: Any) -> dict[str, Tensor]:
@@ -50,6 +51,11 @@ class Finish:
                 raise DataError(
                     f"output {name!r} of the model is {kind}, not a floating-point tensor; switch it off, or wrap "
                     "the model"
+                )
+            if self._classes and (item.ndim < 2 or item.shape[-1] < 2):
+                raise DataError(
+                    f"output {name!r} of the model has shape {tuple(item.shape)}, and a classification needs a column "
+                    "for each class in the last axis; for two classes give two columns, or leave task out"
                 )
             found[str(name)] = item.softmax(-1) if self._softmax else item
         if not found:

@@ -107,7 +107,7 @@ def predict(
     first, needed, longest, made, pace = 0, 0, 1, None, None
     for batch in [inputs] if loader is None else told(_batches(loader), length(loader), progress):
         size = _length(batch, forward_kwargs, batch_dim)
-        _check_device(model, batch)
+        _check_device(model, (batch, forward_kwargs))
         with torch.inference_mode():
             if made is None:
                 made, needed = _look(model, batch, forward_kwargs, batch_dim, size)
@@ -187,8 +187,8 @@ def _check(
         if value not in known:
             raise ConfigError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
     for name, value in (("memory", memory), ("tolerance", tolerance)):
-        if value is not None and not value > 0:
-            raise ConfigError(f"{name} must be above 0, got {value!r}")
+        if value is not None and (isinstance(value, (str, bool)) or not value > 0):
+            raise ConfigError(f"{name} must be a number above 0, got {value!r}")
 
 
 def _length(batch: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int) -> int:
@@ -202,9 +202,9 @@ def _length(batch: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int) -> int
     return int(x.shape[axis])
 
 
-def _check_device(model: nn.Module, batch: tuple[Any, ...]) -> None:
+def _check_device(model: nn.Module, given: Any) -> None:
     home = next((p.device for p in model.parameters()), None)
-    for value in batch:
+    for value in tree_leaves(given):
         if isinstance(value, Tensor) and home is not None and value.device != home:
             raise DataError(f"inputs are on {value.device} and the model is on {home}; move one of them")
 
@@ -221,7 +221,12 @@ def _look(
 
     def look(args: tuple[Any, ...], named: Mapping[str, Any]) -> Sampler:
         with torch.inference_mode(False):  # in which products would hide inside larger operators
-            return sampler(model, args, named)
+            args, named = tree_map(lambda v: v.clone() if isinstance(v, Tensor) else v, (args, dict(named)))
+            given = [v for v in tree_leaves((args, named)) if isinstance(v, Tensor)]
+            before = [v._version for v in given]
+            made = sampler(model, args, named)
+            made.writes = [v._version for v in given] != before
+            return made
 
     def few(value: Any) -> Any:
         batched = isinstance(value, Tensor) and -value.ndim <= axis < value.ndim

@@ -6,7 +6,7 @@ from dropkit.random.given import GivenMasks, given_mask
 from dropkit.random.key import Key, child_seed
 from dropkit.random.reference import mask
 from dropkit.random.schedule import Schedule
-from dropkit.random.shared import mask_shape
+from dropkit.random.shared import batch_first, mask_shape
 from dropkit.random.stream import Stream, step, stream
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Key",
     "Schedule",
     "Stream",
+    "batch_first",
     "child_seed",
     "given_mask",
     "keep_mask",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -36,3 +37,18 @@ def mask_shape(
     one = list(shape)
     one[axis] = 1
     return tuple(one)
+
+
+@contextmanager
+def batch_first() -> Iterator[None]:
+    """Draw the masks of the body with the batch as their first axis, wherever inputs have it."""
+    stream = innermost()
+    held = None if stream is None else stream.shared_axis
+    if stream is None or held is None or held[0] == 0:
+        yield
+        return
+    stream.shared_axis = (0, held[1])
+    try:
+        yield
+    finally:
+        stream.shared_axis = held

@@ -100,6 +100,11 @@ class Stream:
         self._occurrences[site] = occurrence + 1
         return site_words(site), _settled(occurrence)
 
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The named sites that have been counted since the last enter or advance."""
+        return tuple(self._occurrences)
+
     def key(self, site: str | None) -> Key:
         """Count one call of ``site`` and return the key of its mask."""
         words, occurrence = self.count(site)

@@ -16,7 +16,7 @@ from dropkit.surgery.activations import FUNCTION_NAMES
 from dropkit.surgery.drop import Drop, call
 from dropkit.surgery.existing import BY_HAND, CALLS, PLAIN
 from dropkit.surgery.frames import FrameMode, innermost_mode
-from dropkit.surgery.operations import ADDITION, CASTS, SOFTMAX
+from dropkit.surgery.operations import ADDITION, CASTS, SOFTMAX, is_count
 from dropkit.surgery.plans import Place, Plan
 from dropkit.surgery.weights import WeightSite
 from dropkit.surgery.wrapping import WrapperSite
@@ -279,7 +279,7 @@ class CallMode(FrameMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         name = NAMES.get(func)
-        if name is not None:
+        if name is not None and not is_count(func, args):
             return self.frames[-1].call(self, name, func, args, kwargs or {})
         if torch.compiler.is_compiling() and getattr(func, "__name__", "") == "unflatten":
             # the compiler follows it as a method only

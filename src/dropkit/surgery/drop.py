@@ -57,7 +57,13 @@ class Drop:
     @property
     def never_drops(self) -> bool:
         """Whether its rate is 0, and will be."""
-        return isinstance(self.rate, float) and self.rate == 0.0 and not self.forced and self.held is None
+        return (
+            isinstance(self.rate, float)
+            and self.rate == 0.0
+            and not self.forced
+            and self._op is not _nothing_held
+            and self.held is None
+        )
 
     def tensors(self, module: nn.Module) -> Mapping[str, Tensor]:
         """Return the parameters and buffers that belong to this site on ``module``, to be saved with the plan."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,12 @@ ADDITION: dict[Any, str] = dict.fromkeys(
     (torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__radd__, Tensor.__iadd__), "add"
 )
 """Every spelling of ``x + y``, as a function mode sees it."""
+
+
+def is_count(func: Any, args: Sequence[Any]) -> bool:
+    """Whether a call adds to integers, as batch norm counts its batches: no sum that could be dropped from."""
+    return func in ADDITION and bool(args) and isinstance(args[0], Tensor) and not args[0].is_floating_point()
+
 
 PRODUCTS = frozenset(
     {

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from dropkit.core import NoMatchError, PlanError
+from dropkit.core import NoMatchError, PlanError, catalogue
 from dropkit.nn.module import RateModule
 from dropkit.ops import drop_path
 from dropkit.random import Schedule
@@ -61,13 +61,42 @@ class Sampler:
         memory: int,
         before: float,
         acceleration: Acceleration,
+        owners: Mapping[str, nn.Module] | None = None,
     ) -> None:
+        self.writes = False  # whether the model writes to its inputs
+        self._owners = dict(owners or {})
+        self._complete = not self._owners
         self.model = model
         self.sites = sites
         self.memory = memory
         self.before = before
         self.rows_apart = False
         self._acceleration = acceleration
+
+    def is_complete(self, drawn: Sequence[str]) -> bool:
+        """Whether a forward pass that drew masks at these sites came to all that it should.
+
+        Code such as ``if self.training: x = F.dropout(x)`` is not come to in eval mode. The module whose code it is,
+        but none inside of it, is then put into training mode, and the pass has to be made again.
+
+        Raises:
+            PlanError: A site is still not come to.
+        """
+        if self._complete:
+            return True
+        names = tuple(drawn)
+        missed = {id for id in self._owners if not any(name.startswith(id) for name in names)}
+        for id in missed:
+            owner = self._owners[id]
+            if owner.training:
+                raise PlanError(
+                    f"site {id!r} drops in training mode, and cannot be made to where the model is in eval mode; drop "
+                    "with nn.Dropout, outside of any `if self.training`"
+                )
+        for id in missed:
+            self._owners[id].training = True
+        self._complete = not missed
+        return self._complete
 
     def check(self) -> None:
         """Raise ``PlanError`` if a forward pass met a site that it could not bring to dropkit."""
@@ -127,7 +156,26 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
                 held.taking.in_eval = held.taking.in_training = True
                 held.taking.has_fast_path = False
             held.gather()
-    return Sampler(tree.root, sites, memory, watch.work.share_before, acceleration)
+    owners = {
+        getattr(tree.modules[seen.module], "site", None) or seen.id: _owner(tree, seen)
+        for seen in active.values()
+        if not seen.by_hand and not seen.own
+    }
+    return Sampler(tree.root, sites, memory, watch.work.share_before, acceleration, owners)
+
+
+def _owner(tree: Tree, seen: Seen) -> nn.Module:
+    """Return the module whose code decides whether the site is come to."""
+    module = tree.modules[seen.module]
+    own = isinstance(module, (*_SWITCHED, *_sampled())) or seen.id.endswith(
+        (":input", ":branch", ":layer", ":weight")
+    )
+    return (tree.parent(seen.module) or module) if own else module
+
+
+def _sampled() -> tuple[type, ...]:
+    """Return the modules of the catalogue that may stay random at prediction, but for ensembles, which have members."""
+    return tuple(v.module for v in catalogue() if v.samples and v.module is not None and v.kind != "ensemble")
 
 
 def _copy(root: nn.Module) -> nn.Module:
@@ -187,11 +235,13 @@ def _nothing(watch: Watch) -> NoMatchError:
 def _switch(tree: Tree, active: Any) -> None:
     callers = {seen.module for seen in active if seen.own}
     paths = {seen.module for seen in active if seen.by_hand}
+    ours = RateModule, *_sampled()
     for name, module in tree.modules.items():
         # a flag is all that switches our ops in somebody's forward
-        module.training = isinstance(module, (*_SWITCHED, RateModule)) or name in callers
-        if isinstance(module, RateModule) and module.site is None:
-            module.site = name  # or its masks would depend on the order of calls
+        module.training = isinstance(module, (*_SWITCHED, *ours)) or name in callers
+        if isinstance(module, ours) and getattr(module, "site", "") is None:
+            # or its masks would depend on the order of calls
+            setattr(module, "site", name)  # noqa: B010  (mypy refuses the plain assignment)
         if name in paths:
             module.__dict__["forward"] = _Path(module, name)
         for drop in drops_on(module):

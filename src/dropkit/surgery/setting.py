@@ -38,6 +38,14 @@ class Address:
 
     patterns: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        for pattern in self.patterns:
+            if pattern.startswith("re:"):
+                try:
+                    re.compile(pattern[3:])
+                except re.error as error:
+                    raise PlanError(f"at={pattern!r} is not a regular expression: {error}") from None
+
     def matches(self, id: str, names: Iterable[str] = ()) -> bool:
         """Whether a site of that id, whose module has these names of classes and kinds, is meant."""
         return any(
@@ -47,6 +55,13 @@ class Address:
             for pattern in self.patterns
         )
 
+
+def _means_call(address: Address, id: str, kind: str) -> bool:
+    return address.matches(id, (kind,))
+
+
+# Compiled code asks this once, while it is traced: it cannot follow patterns.
+_means_call._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 _NOWHERE = Address(())
 
@@ -75,7 +90,7 @@ class Setting:
         kind = "attention" if existing.name == "scaled_dot_product_attention" else existing.variant
         # attention says that it does not drop by a rate of 0, and the rate may have been 0
         drops = existing.rate(values) is not None or (training and kind == "attention")
-        if not drops or not self.address.matches(id, (kind,)):
+        if not drops or not _means_call(self.address, id, kind):
             return values
         self.met[id] = None
         return existing.dropping(values, self.rate)

@@ -17,6 +17,7 @@ from dropkit.core import PlanError
 from dropkit.random import stream
 from dropkit.surgery.activations import FUNCTION_NAMES
 from dropkit.surgery.flow import FUNCTIONS, Call, Flow, tensors
+from dropkit.surgery.operations import is_count
 from dropkit.surgery.tree import Tree
 from dropkit.surgery.untouched import untouched
 
@@ -174,7 +175,8 @@ class _Recorder(TorchFunctionMode):
         if self.flow is None or not self._stack:
             return func(*args, **(kwargs or {}))
         running = self._stack[-1]
-        call = None if (name := FUNCTIONS.get(func)) is None else self._counted(name)
+        name = None if is_count(func, args) else FUNCTIONS.get(func)
+        call = None if name is None else self._counted(name)
         result = func(*args, **(kwargs or {}))
         self.flow.call(func, args, kwargs or {}, result, call, next(tensors(running.given), None))
         return result

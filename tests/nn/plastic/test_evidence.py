@@ -22,7 +22,7 @@ def by_hand(weight, inputs, winning):
 
 
 def test_linear_layers_pass_probability_on_by_weight_and_activation(rng):
-    inner, outer = nn.Linear(5, 4), nn.Linear(4, 3)
+    inner, outer = nn.Linear(5, 40), nn.Linear(40, 3)
     x = torch.randn(6, 5, generator=rng)  # what is negative drives nobody
     target = torch.tensor([0, 1, 2, 0, 1, 2])
     hidden = inner(x).relu()

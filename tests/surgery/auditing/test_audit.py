@@ -373,3 +373,9 @@ def test_the_fast_path_of_eval_mode_is_reported_where_a_plan_ends_it():
         assert "'linear1'" in codes["fast-path-lost"].message
     with dk.plan(model, [dk.Rule(at=":relu#0", rate=0.5)], example_inputs=x).apply(model):
         assert "fast-path-lost" not in {warning.code for warning in dk.audit(model, x).warnings}
+
+
+def test_a_random_activation_is_not_random_in_eval_mode():
+    found = dk.audit(nn.Sequential(nn.Linear(3, 4), nn.RReLU(), nn.Linear(4, 2)), torch.ones(5, 3))
+    assert [site.active_in_eval for site in found.sites] == [False]
+    assert "active-in-eval" not in {warning.code for warning in found.warnings}

@@ -282,8 +282,10 @@ def _certain(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         return not given.get("dropout_p", 0.0)
     if "num_layers" in given and "dropout" in given:  # whole recurrent modules, which drop between layers
         return given["num_layers"] == 1 or not given["dropout"] or not given["train"]
-    if name in ("native_dropout", "rrelu_with_noise", "rrelu_with_noise_"):
-        return given.get("train", given.get("training")) is False
+    if name in ("rrelu_with_noise", "rrelu_with_noise_"):
+        return not given.get("training", False)
+    if name == "native_dropout":
+        return given.get("train") is False
     return False
 
 

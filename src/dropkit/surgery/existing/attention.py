@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dropkit.ops import attention
+from dropkit.random import batch_first
 from dropkit.surgery.existing.plain import PLAIN
 from dropkit.surgery.existing.protocol import Arguments, Existing, cannot_take
 
@@ -58,7 +59,8 @@ class ScaledDotProduct:
 
     def run(self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str) -> Tensor:
         """Run the call on dropkit."""
-        with torch._C.DisableTorchFunction():
+        # attention has its batch first, wherever the model around it has its own
+        with batch_first(), torch._C.DisableTorchFunction():
             return attention(
                 values["query"],
                 values["key"],
@@ -106,7 +108,7 @@ class MultiHead:
         """Run the call on dropkit."""
         mode.frames.append(_Inside(site, values["num_heads"]))
         try:
-            with mode:
+            with batch_first(), mode:
                 return INNER(**values)
         finally:
             mode.frames.pop()
