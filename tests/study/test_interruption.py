@@ -24,6 +24,10 @@ TABLES = study(
 )
 
 
+def _heed_interrupts():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a shell starts in the background ignores it
+
+
 def start(config, folder):
     return subprocess.Popen(
         [sys.executable, "-m", "dropkit.cli", "study", config, "--out", folder, "--workers", "2", "--json"],
@@ -32,6 +36,7 @@ def start(config, folder):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # all its processes are then known by their session
+        preexec_fn=_heed_interrupts,
     )
 
 
