@@ -25,10 +25,10 @@ _NAMES = (
     "compiled", "data-parallel", "quantised", "train-overridden", "called-twice", "tied", "lazy",
     "keywords-and-nested-dicts", "python", "numpy",
 )  # fmt: skip
-_FAMILIES = (
+FAMILIES = (
     torch_modules, functional, attention, recurrent, hugging_face, paths, graphs, images, wrapped, odd, host,
 )  # fmt: skip
-_KNOWN = {case.name: case for family in _FAMILIES for case in family.CASES}
+_KNOWN = {case.name: case for family in FAMILIES for case in family.CASES}
 PARTS = [_KNOWN[name] for name in _NAMES]
 
 
