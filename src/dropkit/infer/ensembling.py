@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from dropkit.core import ConfigError, DataError, NoMatchError, whole_number
+from dropkit.infer.loading import calls
 from dropkit.infer.outputs import ALONE, Finish
-from dropkit.infer.plain import batches, shared_copy
+from dropkit.infer.plain import shared_copy
 from dropkit.infer.prediction import Moments, Prediction, Task, joined
 from dropkit.nn import BatchEnsemble, Masksembles
 from dropkit.random import child_seed, stream
@@ -75,7 +76,7 @@ class Ensemble:
         same for all samples; a model that does not drop is then as many equal ones. The models are not touched.
 
         Args:
-            inputs: What the models' forward takes; or one ``DataLoader``, whose batches are tensors or begin with one.
+            inputs: What the models' forward takes; or one ``DataLoader``, as for :func:`dropkit.predict`.
             members: Number of thinned networks of each model, at least 1, or None.
             seed: Root of the masks; with ``members`` only.
             task: See :func:`dropkit.predict`, also for what follows.
@@ -135,18 +136,18 @@ class Ensemble:
         finish = Finish(task, outputs)
         parts: list[dict[str, Prediction]] = []
         with torch.inference_mode():
-            for batch in batches(inputs):
-                if members is not None and not parts and not _find_sites(runners, batch, forward_kwargs):
+            for batch, named in calls(self.parts[0][0], inputs, forward_kwargs):
+                if members is not None and not parts and not _find_sites(runners, batch, named):
                     if must_drop:
                         raise NoMatchError(
                             f"members={members} asks for thinned networks, and no model of the ensemble drops; leave "
                             "members and seed out"
                         )
                     members = None
-                axis = batch_dim, _length(batch, forward_kwargs, batch_dim)
+                axis = batch_dim, _length(batch, named, batch_dim)
                 gathered = _Gathered(task, keep_members)
                 for runner in runners:
-                    for value, count in runner.networks(batch, forward_kwargs, axis, members):
+                    for value, count in runner.networks(batch, named, axis, members):
                         gathered.add(finish(value), count, runner.index)
                 parts.append(gathered.predictions())
         if not parts:

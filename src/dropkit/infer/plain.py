@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from dropkit.core import DataError, PlanError
+from dropkit.infer.loading import calls
 from dropkit.surgery.tree import Tree
 
 
@@ -31,7 +31,7 @@ def plain_pass(model: nn.Module, *inputs: Any, batch_dim: int = 0, **forward_kwa
 
     Args:
         model: Any module that returns one floating-point tensor.
-        inputs: What its forward takes; or one ``DataLoader``, whose batches are tensors or begin with one.
+        inputs: What its forward takes; or one ``DataLoader``, as for :func:`dropkit.predict`.
         batch_dim: Axis of the batch in the outputs, along which the batches of a ``DataLoader`` are joined.
         forward_kwargs: Keyword arguments of the forward.
 
@@ -40,17 +40,10 @@ def plain_pass(model: nn.Module, *inputs: Any, batch_dim: int = 0, **forward_kwa
     """
     made = shared_copy(model)
     with torch.inference_mode():
-        outputs = [_tensor(made(*batch, **forward_kwargs)) for batch in batches(inputs)]
+        outputs = [_tensor(made(*batch, **named)) for batch, named in calls(model, inputs, forward_kwargs)]
     if not outputs:
         raise DataError("the DataLoader is empty; there is nothing to predict")
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, batch_dim)
-
-
-def batches(inputs: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
-    """Return the batches of a ``DataLoader`` that is the only input, as arguments; else the inputs as one batch."""
-    if len(inputs) != 1 or not isinstance(inputs[0], DataLoader):
-        return [inputs]
-    return ((batch[0],) if isinstance(batch, (tuple, list)) else (batch,) for batch in inputs[0])
 
 
 def _tensor(value: Any) -> Tensor:

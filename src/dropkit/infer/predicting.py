@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.data import DataLoader
 
 from dropkit.core import ConfigError, DataError, NoMatchError, PlanError
 from dropkit.infer.ensembling import Ensemble
+from dropkit.infer.loading import calls, loader_of
 from dropkit.infer.members import Members
 from dropkit.infer.outputs import ALONE, Finish
 from dropkit.infer.pace import Pace
@@ -51,7 +51,9 @@ def predict(
     Args:
         model: Any module that a forward pass in training mode shows to be random; or a :func:`dropkit.ensemble`, of
             whose models each is ``members`` networks, or one (see ``Ensemble.predict``) if none of them drops.
-        inputs: What its forward takes; or one ``DataLoader``, whose batches are tensors or begin with one.
+        inputs: What its forward takes; or one ``DataLoader`` that does not shuffle. Of a batch that is a tuple it gets the
+            first items, as many as it has arguments without a default; of a dict those it has arguments for, targets
+            left out.
         members: Number of members T, at least 1.
         seed: Root of the masks; member ``m`` of a seed is always the same.
         share_masks: True: a member is one thinned network, the same for every sample and batch. False: every sample has
@@ -99,24 +101,25 @@ def predict(
             keep_members=keep_members,
             **forward_kwargs,
         )
-    loader = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], DataLoader) else None
+    loader = loader_of(inputs)
     if loader is not None and tolerance is not None:
         raise ConfigError("tolerance needs all inputs at once; give tensors, not a DataLoader")
     finish = Finish(task, outputs)
     parts: list[dict[str, Prediction]] = []
     first, needed, longest, made, pace = 0, 0, 1, None, None
-    for batch in [inputs] if loader is None else told(_batches(loader), length(loader), progress):
-        size = _length(batch, forward_kwargs, batch_dim)
-        _check_device(model, (batch, forward_kwargs))
+    batches = calls(model, inputs, forward_kwargs)
+    for batch, named in batches if loader is None else told(batches, length(loader), progress):
+        size = _length(batch, named, batch_dim)
+        _check_device(model, (batch, named))
         with torch.inference_mode():
             if made is None:
-                made, needed = _look(model, batch, forward_kwargs, batch_dim, size)
+                made, needed = _look(model, batch, named, batch_dim, size)
                 longest = size
             pace = pace or Pace(None if mode == "auto" else mode, made.before, can_expand=batch_dim == 0)
             runner = Members(
                 made,
                 batch,
-                forward_kwargs,
+                named,
                 seed=seed,
                 batch=(batch_dim, size),
                 shared=share_masks,
@@ -207,11 +210,6 @@ def _check_device(model: nn.Module, given: Any) -> None:
     for value in tree_leaves(given):
         if isinstance(value, Tensor) and home is not None and value.device != home:
             raise DataError(f"inputs are on {value.device} and the model is on {home}; move one of them")
-
-
-def _batches(loader: Iterable[Any]) -> Iterable[tuple[Any, ...]]:
-    for batch in loader:
-        yield (batch[0],) if isinstance(batch, (tuple, list)) else (batch,)
 
 
 def _look(
