@@ -51,9 +51,9 @@ def predict(
     Args:
         model: Any module that a forward pass in training mode shows to be random; or a :func:`dropkit.ensemble`, of
             whose models each is ``members`` networks, or one (see ``Ensemble.predict``) if none of them drops.
-        inputs: What its forward takes; or one ``DataLoader`` that does not shuffle. Of a batch that is a tuple it gets the
-            first items, as many as it has arguments without a default; of a dict those it has arguments for, targets
-            left out.
+        inputs: What its forward takes; or one ``DataLoader`` that does not shuffle. Of a tuple in it the forward gets
+            the first items, as many as it has arguments without a default; of a dict those it has arguments for,
+            targets left out.
         members: Number of members T, at least 1.
         seed: Root of the masks; member ``m`` of a seed is always the same.
         share_masks: True: a member is one thinned network, the same for every sample and batch. False: every sample has
