@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dropkit.core import PlanError, variant
+from dropkit.core import PlanError, ShapeError, variant
 from dropkit.surgery.forms import is_held, make
 from dropkit.surgery.plans import Site
 from dropkit.surgery.tree import held_by, qualified_names
@@ -34,7 +34,10 @@ class Held:
         """Return what the module makes of ``x``; it keeps rate and options itself."""
         if self.module.training != training:
             self.module.train(training)
-        y: Tensor = self.module(x)
+        try:
+            y: Tensor = self.module(x)
+        except ShapeError as error:
+            raise ShapeError(f"site {site!r}: {error}; plan again for this model") from None
         return y
 
 

@@ -21,6 +21,7 @@ from dropkit.surgery.applying import AppliedPlan, apply, drops_on
 from dropkit.surgery.attached import attached
 from dropkit.surgery.plans import Plan
 from dropkit.surgery.tree import Tree
+from dropkit.surgery.widths import check_widths, widths_at
 
 SCHEMA = 1
 _FORMAT = {"format": "dropkit-plan"}
@@ -48,6 +49,10 @@ def save_plan(path: str | os.PathLike[str], model: nn.Module) -> None:
     plan: Plan = reduce(add, plans)
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in _tensors(model, plan).items()}
     body: dict[str, Any] = {"schema": SCHEMA, "plan": json.loads(plan.to_json()), "tensors": None}
+    tree = Tree(model)
+    widths = {site.id: found for site in plan.sites if (found := widths_at(tree, site))}
+    if widths:  # plans of earlier versions have none
+        body["widths"] = widths
     if tensors:
         if beside.exists() and _format_of(beside) != _FORMAT:
             raise PlanError(f"{beside} exists and is not of a plan; choose another name than {file.name!r}")
@@ -69,7 +74,8 @@ def load_plan(path: str | os.PathLike[str], model: nn.Module) -> AppliedPlan:
 
     Raises:
         NoMatchError: A site's module is not in the model; the text names the site.
-        PlanError: A file is missing, damaged or of another schema, or a site does not fit the model.
+        PlanError: A file is missing, damaged or of another schema, or a site does not fit the model: its module is of
+            another type, or what it has learned is about another number of features.
     """
     file, beside = _files(path)
     try:
@@ -83,14 +89,29 @@ def load_plan(path: str | os.PathLike[str], model: nn.Module) -> AppliedPlan:
     if body["schema"] != SCHEMA:
         raise PlanError(f"{file} has schema {body['schema']!r}, this version reads {SCHEMA}; save it again")
     plan = Plan.from_json(json.dumps(body["plan"]))
+    widths = _widths(body.get("widths", {}), file)
     tensors = {} if body["tensors"] is None else _read(beside, body["tensors"])
     applied = apply(plan, model)
     try:
+        tree = Tree(model)
+        for site in plan.sites:
+            check_widths(tree, site, widths.get(site.id, {}))
         _fill(_tensors(model, plan), tensors, beside)
     except BaseException:
         applied.revert()
         raise
     return applied
+
+
+def _widths(given: Any, file: Path) -> dict[str, dict[str, int]]:
+    whole = isinstance(given, dict) and all(
+        isinstance(site, dict) and all(type(units) is int for units in site.values())
+        for site in given.values()
+    )
+    if not whole:
+        raise PlanError(f"{file}: widths must be numbers of units, by site and module, got {given!r}")
+    found: dict[str, dict[str, int]] = given
+    return found
 
 
 def _files(path: str | os.PathLike[str]) -> tuple[Path, Path]:
