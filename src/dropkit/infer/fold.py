@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from dropkit.core import NoMatchError, PlanError
-from dropkit.infer.flow import Marks, is_mark, site_of, traced, watched
-from dropkit.infer.linear_maps import asks, function_name, passes, weights
+from dropkit.infer.factors import refusal, weight_factors
+from dropkit.infer.flow import Marks, traced, watched
 from dropkit.nn import Dropout
 from dropkit.ops.rate import Rate, resolve_rate
 from dropkit.surgery.applying import drops_on
@@ -20,19 +20,16 @@ from dropkit.surgery.calls import CallForward
 from dropkit.surgery.drop import Drop, InputHook
 from dropkit.surgery.tree import Tree
 
-_ADDING = frozenset(
-    ("add", "iadd", "radd", "sub", "isub", "rsub", "cat", "concat", "stack", "addcmul", "addmm", "baddbmm")
-)
-
 
 def fold(model: nn.Module, *, example_inputs: Any = None) -> nn.Module:
     """Return a copy of a weight-scaled model without its sites: their factors are in the weights that follow them.
 
     A site with ``scaling="test"`` multiplies by ``1 - rate`` in eval mode. Where all that its output meets on the way
-    to one linear map passes a factor on (reshaping, indexing, pooling, identity, other dropout), the weight of the map
-    is multiplied instead: ``W ((1 - rate) x) = ((1 - rate) W) x``. A linear map is a linear, bilinear or (transposed)
-    convolution layer, the input of a recurrent one, or a call of such a function or of ``matmul`` with a parameter.
-    In eval mode the copy computes what the model does, up to rounding.
+    to linear maps passes a factor on (reshaping, indexing, pooling, identity, other dropout, a product with something
+    else, a sum of tensors with the same factor), the weights of the maps are multiplied instead:
+    ``W ((1 - rate) x) = ((1 - rate) W) x``. A linear map is a linear, bilinear or (transposed) convolution layer, the
+    input of a recurrent layer or of attention, or a product with a parameter by a function. In eval mode the copy
+    computes what the model does, up to rounding.
 
     Args:
         model: A model with ``dropkit.nn.Dropout(scaling="test")``, or with such sites of applied plans. It stays as
@@ -41,14 +38,15 @@ def fold(model: nn.Module, *, example_inputs: Any = None) -> nn.Module:
             forward is traced with symbols, which fails where it depends on values or shapes; with it, it is run once.
 
     Returns:
-        nn.Module: A deep copy in eval mode; modules that were sites are ``nn.Identity``, sites of plans are gone, and
-        dropout of any other kind stays.
+        nn.Module: A deep copy in eval mode; modules that were sites are ``nn.Identity``, sites of plans are gone,
+        weights that were computed by a parametrization (weight norm ...) are parameters, and dropout of any other kind
+        stays.
 
     Raises:
         NoMatchError: No site has ``scaling="test"``.
         PlanError: A site cannot be folded; the text names it and says why: a nonlinearity or normalisation before the
-            next linear map, no such map, an output that is added to another or used more than once, a layer that is
-            used more than once.
+            next linear map, no such map, a sum with what does not have its factor, a weight whose other uses do not
+            have it.
 
     Reference:
         Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR 15 (2014), sec. 1
@@ -66,12 +64,10 @@ def fold(model: nn.Module, *, example_inputs: Any = None) -> nn.Module:
     for site in sites:
         site.put_on(marks)
     graph = traced(marks) if example_inputs is None else watched(marks, example_inputs)
-    factors = {site.id: site.factor() for site in sites}
-    found = _found(graph, factors, looked)
+    found = weight_factors(graph, {site.id: site.factor() for site in sites}, looked)
     with torch.no_grad():
-        for site_id, names in found:
-            for name in names:
-                _parameter(name, tree).mul_(factors[site_id])  # type: ignore[union-attr]
+        for name, factor in found.items():
+            _scale(name, factor, tree)
     _remove(sites, tree)
     return made
 
@@ -97,7 +93,7 @@ class _Site:
             return
         place = self.drop.site
         if place.on not in ("output", "input", "branch"):
-            raise _refusal(self.id, f"it is at {place.on!r}, inside of a step that no linear map follows")
+            raise refusal(self.id, f"it is at {place.on!r}, inside of a step that no linear map follows")
         if place.function:
             marks.calls.setdefault(self.module, {})[place.function, place.index, place.on] = self.id
         else:
@@ -138,97 +134,22 @@ def _stripped(root: nn.Module) -> nn.Module:
     return stripped
 
 
-def _found(graph: fx.Graph, factors: dict[str, float], tree: Tree) -> list[tuple[str, list[str]]]:
-    """Return, for each call of a site, the names of the parameters that take its factor."""
-    uses = _uses(graph, tree)
-    calls = [node for node in graph.nodes if is_mark(node)]
-    for site in factors:
-        if site not in map(site_of, calls):
-            raise _refusal(site, "the forward does not come to it")
-    found = []
-    for node in calls:
-        site = site_of(node)
-        if factors[site] == 1.0:
-            continue
-        names = _next_weights(node, site, tree)
-        for name in names:
-            _check_weight(site, name, uses, tree)
-        found.append((site, names))
-    return found
+def _scale(name: str, factor: float, tree: Tree) -> None:
+    """Multiply a weight; one that is computed from other parameters becomes a parameter first."""
+    path, _, attribute = name.rpartition(".")
+    module = tree.modules[path]
+    if parametrize.is_parametrized(module, attribute):
+        _bake(module)
+    module._parameters[attribute].mul_(factor)  # type: ignore[union-attr]
 
 
-def _next_weights(node: fx.Node, site: str, tree: Tree) -> list[str]:
-    while True:
-        users = [user for user in node.users if not asks(user) and not _is_unused_item(user)]
-        if not users:
-            raise _refusal(site, "its output is not used")
-        if len(users) > 1 or _count(users[0], node) > 1:
-            raise _refusal(
-                site,
-                f"its output is used more than once, by {' and '.join(_called(u, tree) for u in users[:2])}",
-            )
-        user = users[0]
-        if user.op == "output":
-            raise _refusal(site, "no linear map follows it; it is at the end of the model")
-        names = weights(user, node, tree)
-        if names is not None:
-            return names
-        if not passes(user, node, tree):
-            if function_name(user) in _ADDING:
-                raise _refusal(site, f"its output goes to an addition or the like, {_called(user, tree)}")
-            raise _refusal(
-                site,
-                f"{_called(user, tree)} stands between it and the next linear map, and is no such map itself",
-            )
-        node = user
-
-
-def _is_unused_item(node: fx.Node) -> bool:
-    return function_name(node) == "getitem" and not node.users
-
-
-def _count(user: fx.Node, node: fx.Node) -> int:
-    met: list[fx.Node] = []
-    fx.node.map_arg((user.args, user.kwargs), lambda n: met.append(n) or n)  # type: ignore[func-returns-value]
-    return sum(n is node for n in met)
-
-
-def _called(node: fx.Node, tree: Tree) -> str:
-    if node.op == "call_module":
-        return f"module {str(node.target)!r} ({type(tree.modules[str(node.target)]).__name__})"
-    return "the model's output" if node.op == "output" else function_name(node) or str(node.target)
-
-
-def _uses(graph: fx.Graph, tree: Tree) -> Counter[int]:
-    """Count the uses of every parameter: by steps of the forward, and by further names that it is known under."""
-    uses: Counter[int] = Counter()
-    for node in graph.nodes:
-        if node.op == "call_module":
-            uses.update(id(p) for p in tree.modules[str(node.target)].parameters())
-        elif node.op == "get_attr":
-            held = _parameter(str(node.target), tree)
-            uses[id(held)] += sum(not asks(user) for user in node.users)
-    places = Counter(id(p) for m in tree.modules.values() for p in m._parameters.values() if p is not None)
-    uses.update({key: count - 1 for key, count in places.items() if count > 1})
-    return uses
-
-
-def _check_weight(site: str, name: str, uses: Counter[int], tree: Tree) -> None:
-    weight = _parameter(name, tree)
-    if weight is None:
-        raise _refusal(site, f"{name!r} is computed from other parameters; make it a parameter first")
-    if uses[id(weight)] > 1:
-        raise _refusal(site, f"{name!r} is used more than once, and the factor belongs to one use only")
-
-
-def _parameter(name: str, tree: Tree) -> nn.Parameter | None:
-    module, _, attribute = name.rpartition(".")
-    held = tree.modules.get(module)
-    return None if held is None else held._parameters.get(attribute)
-
-
-def _refusal(site: str, reason: str) -> PlanError:
-    return PlanError(f"site {site!r} cannot be folded: {reason}")
+def _bake(module: nn.Module) -> None:
+    """Make parameters of what a copied module computes from others; torch would change the original's class too."""
+    values = {name: getattr(module, name) for name in module.parametrizations}  # type: ignore[union-attr]
+    del module.parametrizations
+    module.__class__ = type(module).__bases__[0]
+    for name, value in values.items():
+        module.register_parameter(name, nn.Parameter(value.detach().clone()))
 
 
 def _remove(sites: list[_Site], tree: Tree) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from dropkit.core import PlanError
 from dropkit.infer.flow.marks import Frames, Marks, mark, with_first
+from dropkit.infer.flow.transformers import forward_of
 
 _TUPLES = (nn.RNNBase, nn.MultiheadAttention, nn.LSTMCell)  # modules that return a tuple; a site is its first
 
@@ -70,7 +71,7 @@ class _Tracer(fx.Tracer):
             return self._mark(args[0] if args else next(iter(kwargs.values())), name)
         self._frames.enter(name)
         try:
-            result = super().call_module(m, forward, args, kwargs)
+            result = super().call_module(m, forward_of(m) or forward, args, kwargs)
         finally:
             self._frames.leave(name)
         for site in self._marks.after.get(name, []):

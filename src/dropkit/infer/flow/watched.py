@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
@@ -55,7 +56,13 @@ class _Watch(TorchFunctionMode):
 
     def nodes(self, value: Any) -> Any:
         """Return ``value`` with nodes in the place of its tensors."""
-        return tree_map(lambda item: self._node(item) if isinstance(item, Tensor) else item, value)
+
+        def put(item: Any) -> Any:
+            if isinstance(item, PackedSequence):  # which takes tensors only
+                return tuple(map(put, item))
+            return self._node(item) if isinstance(item, Tensor) else item
+
+        return tree_map(put, value, is_leaf=lambda item: isinstance(item, PackedSequence))
 
     def note(self, kind: str, target: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Add a step that gave ``result``."""
