@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dropkit.core import DataError, PlanError
+from dropkit.core import DataError
 from dropkit.infer.loading import calls
+from dropkit.surgery.copying import copied
 from dropkit.surgery.tree import Tree
 
 
 def shared_copy(model: nn.Module) -> nn.Module:
     """Return a copy in eval mode with the same parameters and buffers of its own, so that the model stays as it is."""
-    root = Tree(model).root
-    try:
-        made = copy.deepcopy(root, {id(p): p for p in root.parameters()})
-    except Exception as error:
-        raise PlanError(
-            f"the model cannot be copied, which keeps the original as it is: {type(error).__name__}: {error}"
-        ) from error
-    return made.eval()
+    return copied(Tree(model).root).eval()
 
 
 def plain_pass(model: nn.Module, *inputs: Any, batch_dim: int = 0, **forward_kwargs: Any) -> Tensor:

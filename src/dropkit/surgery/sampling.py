@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from dropkit.surgery.auditing.known import TORCH_DROPOUT, rate_attribute
 from dropkit.surgery.auditing.watch import Seen, Watch
 from dropkit.surgery.calls import CallForward
 from dropkit.surgery.configs import configs
+from dropkit.surgery.copying import copied, only_the_copy
 from dropkit.surgery.plans import site_id
 from dropkit.surgery.taking import Acceleration
 from dropkit.surgery.tree import Tree
@@ -122,7 +122,8 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         StreamError: A rate is a schedule, and no stream tells for which step.
         PlanError: Something is random that cannot be reached; the text names the site.
     """
-    tree = Tree(_copy(Tree(model).root))
+    root = Tree(model).root
+    tree = Tree(copied(root))
     _check_reach(tree)
     for config in configs(tree):
         config.use_cache = False  # a prediction is of one pass: nothing is kept for a next token
@@ -130,7 +131,7 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     for module in tree.modules.values():
         if acceleration_of(stand_in := module.__dict__.get("forward")) is not None:
             take_off(module, stand_in)  # it comes back below, and forced
-    with _LOOKING, untouched(tree):
+    with _LOOKING, untouched(tree), only_the_copy(root):
         watch = Watch(tree)
         with watch.watching():
             outputs = tree.root(*args, **kwargs)
@@ -176,17 +177,6 @@ def _owner(tree: Tree, seen: Seen) -> nn.Module:
 def _sampled() -> tuple[type, ...]:
     """Return the modules of the catalogue that may stay random at prediction, but for ensembles, which have members."""
     return tuple(v.module for v in catalogue() if v.samples and v.module is not None and v.kind != "ensemble")
-
-
-def _copy(root: nn.Module) -> nn.Module:
-    """Copy the modules and the buffers of ``root``; parameters stay the same tensors."""
-    shared = {id(tensor): tensor for tensor in root.parameters()}
-    try:
-        return copy.deepcopy(root, shared)
-    except Exception as error:
-        raise PlanError(
-            f"the model cannot be copied, which keeps the original as it is: {type(error).__name__}: {error}"
-        ) from error
 
 
 def _check_reach(tree: Tree) -> None:

@@ -1,0 +1,93 @@
+"""Copies of models, with modules and buffers of their own; parameters are shared."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from dropkit.core import PlanError
+from dropkit.surgery.rebinding import PLAIN, Functions, Memo, parts
+
+
+def copied(root: nn.Module) -> nn.Module:
+    """Copy the modules and the buffers of ``root``; parameters stay the same tensors.
+
+    ``copy.deepcopy`` with three differences. Functions set on instances, such as a patched forward or a hook, that hold
+    modules of the model (in closures, defaults, partials or variables of their module) hold those of the copy there.
+    Tensors that a forward computed, such as what pruning and weight norm leave on a module, are detached. Attributes
+    that cannot be copied, such as locks and open files, are shared.
+
+    Args:
+        root: Any module.
+
+    Raises:
+        PlanError: It cannot be copied even so.
+    """
+    functions = Functions(root)
+    memo: Memo = {id(p): p for p in root.parameters()} | functions.stand_ins
+    try:
+        done = dict(memo)
+        try:
+            made = copy.deepcopy(root, done)
+        except Exception:  # it names the object, not where it is: look for it
+            done = memo | _uncopyable(root, memo)
+            made = copy.deepcopy(root, done)
+        functions.connect(done)
+    except Exception as error:
+        raise PlanError(
+            f"the model cannot be copied, which keeps the original as it is: {type(error).__name__}: {error}"
+        ) from error
+    return made
+
+
+@contextmanager
+def only_the_copy(root: nn.Module) -> Iterator[None]:
+    """Raise ``PlanError`` if the body, in this thread, calls a module of ``root``, of which it runs a copy."""
+    names = {id(module): name for name, module in root.named_modules()}
+    thread = threading.get_ident()
+
+    def check(module: nn.Module, _: Any) -> None:
+        if id(module) in names and threading.get_ident() == thread:
+            raise PlanError(
+                f"module {names[id(module)] or '(model)'!r} is called by code of which a copy of the model has none of "
+                "its own, such as a function in an object that is no module; make that a method of a module"
+            )
+
+    hook = register_module_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _uncopyable(root: nn.Module, memo: Memo) -> Memo:
+    """Return the smallest parts of the modules' attributes that deepcopy does not take, to be shared."""
+    known = memo | {id(module): module for module in root.modules()}
+    shared: Memo = {}
+    for module in root.modules():
+        for value in vars(module).values():
+            shared |= _stuck(value, known)
+    return shared
+
+
+def _stuck(value: Any, known: Memo) -> Memo:
+    if type(value) in PLAIN or _is_copied(value, dict(known)):
+        return {}
+    found: Memo = {}
+    for part in parts(value):
+        found |= _stuck(part, known)
+    return found or {id(value): value}
+
+
+def _is_copied(value: Any, memo: Memo) -> bool:
+    try:
+        copy.deepcopy(value, memo)
+    except Exception:  # whatever a class raises that does not let itself be copied
+        return False
+    return True
