@@ -83,12 +83,23 @@ def test_a_regression_has_intervals_in_its_own_unit(dropkit, regression):
     answer = dropkit("predict", regression, "test", "--level", 0.8, "--members", 10)
     assert answer.code == 0, answer.err
     assert "in their 80% intervals" in answer.out
+    assert answer.out.splitlines()[1].split() == ["rmse", "mae", "r2", "log-likelihood"]
     found = json.loads(dropkit("predict", regression, "test", "--members", 10, "--json").out)
     assert found["level"] == 0.9
+    assert found["metrics"]["Monte Carlo"]["log_likelihood"] < 0
     for row in found["rows"]:
         assert row["low_0"] < row["mean_0"] < row["high_0"]
         assert row["standard_error_1"] == pytest.approx(row["sd_1"] / 10**0.5)
     assert sum(row["sd_1"] for row in found["rows"]) > 0
+
+
+def test_a_regression_without_targets(dropkit, regression, tmp_path):
+    np.savez(tmp_path / "new.npz", x=np.array([[2, 1, 0], [0, 1, 2], [-1, 0, -1]], np.float32))
+    answer = dropkit("predict", regression, tmp_path / "new.npz", "--csv", tmp_path / "p.csv")
+    assert answer.code == 0, answer.err
+    assert "targets are not known" in answer.out
+    assert answer.err == f"{tmp_path / 'p.csv'}: 3 rows\n"
+    assert json.loads(dropkit("predict", regression, tmp_path / "new.npz", "--json").out)["metrics"] == {}
 
 
 def test_what_it_refuses(refused, folder, tmp_path):

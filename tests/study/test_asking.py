@@ -6,7 +6,7 @@ import torch
 
 import dropkit as dk
 from dropkit import records
-from dropkit.study import reopen, sample
+from dropkit.study import log_likelihood, reopen, sample
 from dropkit.study.asking import SHOWN
 from dropkit.study.pictures import pictures
 from tests.study.small import study
@@ -118,3 +118,11 @@ def test_a_regression_has_losses_and_deviations(tmp_path):
     assert np.mean(found.plain.loss) == pytest.approx(found.plain.metrics["rmse"] ** 2, rel=1e-2)
     assert found.sampled.uncertainty.keys() == {"sd"}
     assert found.plain.uncertainty == {}
+    with reopen(result.path, "hidden", 0) as run:
+        parts = [
+            sample(run, part, members=50, mode="loop", keep_members=True)
+            for part in (run.data.val, run.data.test)
+        ]
+    for answers, which in ((found.plain, "plain"), (found.sampled, "mean")):
+        assert answers.metrics["log_likelihood"] == pytest.approx(log_likelihood(*parts, which), rel=1e-5)
+    assert records.load_predictions(result.path)["none", 0].plain.metrics["log_likelihood"] < 0

@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,9 +60,11 @@ def predict(
     Entropy is all uncertainty, mutual information the part of it that comes from the weights. Intervals of a
     regression are conformal, calibrated on the study's validation part.
     """
+    from torch.utils.data import Dataset
+
     from dropkit.cli.predictions import Table, save_csv, save_npz
     from dropkit.core import ConfigError, NoMatchError
-    from dropkit.study import find_run, intervals, reopen, sample
+    from dropkit.study import Sampled, find_run, reopen, sample
     from dropkit.zoo import load_rows
 
     if not 0.0 < level < 1.0:
@@ -70,23 +72,31 @@ def predict(
     folder, plan, number = find_run(run)
     with redirect_stdout(sys.stderr), reopen(folder, plan, number) as opened:
         part = load_rows(data, opened.data)
-        try:
-            found = sample(
-                opened, part, members=members, seed=seed, share_masks=not fresh_masks, mode=mode.value
+        numbers = opened.data.task == "regression"
+
+        def asked(rows: Dataset[Any]) -> Sampled:
+            return sample(
+                opened,
+                rows,
+                members=members,
+                seed=seed,
+                share_masks=not fresh_masks,
+                mode=mode.value,
+                keep_members=numbers,
             )
-            ends = None
-            if opened.data.task == "regression":
-                fitted = sample(opened, opened.data.val, members=members, seed=seed, mode=mode.value)
-                ends = intervals(fitted, found, level)
+
+        try:
+            found = asked(part)
+            fitted = asked(opened.data.val) if numbers else None
         except NoMatchError as error:
             raise NoMatchError(
                 f"run {opened.name} cannot be sampled from: {error}; choose a run of a plan with dropout"
             ) from error
-    table = Table(opened.name, data, opened.data.class_names, found, ends, level)
-    if csv is not None:
-        save_csv(csv, table)
-    if npz is not None:
-        save_npz(npz, table)
+    table = Table(opened.name, data, opened.data.class_names, found, fitted, level)
+    for path, save in ((csv, save_csv), (npz, save_npz)):
+        if path is not None:
+            save(path, table)
+            print(f"{path}: {table.count} rows", file=sys.stderr)
     if json:
         print_json(table.to_dict())
         return

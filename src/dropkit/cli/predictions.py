@@ -7,14 +7,15 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dropkit.records import write_bytes
-from dropkit.study import Sampled
+from dropkit.study import Sampled, intervals, log_likelihood
 
 Array = NDArray[Any]
 
@@ -28,16 +29,21 @@ class Table:
         data: What was asked for.
         names: Of the classes, where known.
         found: The predictions, sampled.
-        ends: Lower and upper ends of the intervals of a regression.
-        level: Of these.
+        fitted: Those for the validation part of a regression, to which its noise and its intervals are fitted.
+        level: Of these intervals.
     """
 
     run: str
     data: str
     names: Sequence[str] | None
     found: Sampled
-    ends: tuple[Array, Array] | None
+    fitted: Sampled | None
     level: float
+
+    @cached_property
+    def ends(self) -> tuple[Array, Array] | None:
+        """Lower and upper ends of the intervals of a regression."""
+        return None if self.fitted is None else intervals(self.fitted, self.found, self.level)
 
     @property
     def count(self) -> int:
@@ -91,14 +97,15 @@ class Table:
     def summary(self) -> list[str]:
         """Return lines that compare scaled weights with the sampled mean, or say why they cannot."""
         if self.found.target is None:
-            return ["labels are not known, so there is no accuracy"]
+            missing = "labels are not known, so there is no accuracy"
+            return [missing if self.ends is None else "targets are not known, so there is no error"]
         scores = self.metrics()
-        names = list(scores["scaled weights"])
+        heads = {name: f"{name.replace('_', '-'):>10}" for name in scores["scaled weights"]}
         width = max(len(name) for name in scores)
         lines = [
-            " " * width + "".join(f"{name:>10}" for name in names),
+            "  ".join([" " * width, *heads.values()]),
             *(
-                f"{label:<{width}}" + "".join(f"{values[name]:10.4f}" for name in names)
+                "  ".join([f"{label:<{width}}", *(f"{values[k]:{len(heads[k])}.4f}" for k in heads)])
                 for label, values in scores.items()
             ),
         ]
@@ -110,10 +117,13 @@ class Table:
         """Return metrics of both, where labels are known."""
         if self.found.target is None:
             return {}
-        return {
-            "scaled weights": self.found.metrics("plain"),
-            "Monte Carlo": self.found.metrics("mean"),
-        }
+        return {"scaled weights": self._metrics("plain"), "Monte Carlo": self._metrics("mean")}
+
+    def _metrics(self, which: Literal["plain", "mean"]) -> dict[str, float]:
+        found = self.found.metrics(which)
+        if self.fitted is not None:
+            found["log_likelihood"] = log_likelihood(self.fitted, self.found, which)
+        return found
 
     def coverage(self) -> float:
         """Return the share of targets that lie in their intervals."""

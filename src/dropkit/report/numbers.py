@@ -11,6 +11,7 @@ _LABELS = {
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
+    "log_likelihood": "log-likelihood",
     "macro_precision": "macro precision",
     "macro_recall": "macro recall",
     "macro_f1": "macro F1",

@@ -21,7 +21,7 @@ from dropkit.stats.calibration import grouped
 _BINS = 10
 _POINTS = 200  # of a curve: more would be finer than a screen
 _SHOWN = 8  # pictures of each kind
-_ORDER = ("accuracy", "nll", "brier", "ece", "rmse", "mae", "r2")
+_ORDER = ("accuracy", "nll", "brier", "ece", "rmse", "log_likelihood", "mae", "r2")
 _FIRST = 20  # answers, fewer than which say little about the error among them
 
 

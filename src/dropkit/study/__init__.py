@@ -3,6 +3,7 @@
 from dropkit.study.analyse import analyse
 from dropkit.study.config import StudyConfig, load_config
 from dropkit.study.grid import Candidate, candidates
+from dropkit.study.observed import log_likelihood
 from dropkit.study.progress import Observer, Silent
 from dropkit.study.reopen import Reopened, find_run, reopen
 from dropkit.study.result import StudyResult, Survey
@@ -26,6 +27,7 @@ __all__ = [
     "find_run",
     "intervals",
     "load_config",
+    "log_likelihood",
     "reopen",
     "run_study",
     "sample",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from dropkit import records
 from dropkit.core import FolderError, NoMatchError, PlanError
 from dropkit.records import Answers, PredictionRecord
 from dropkit.study.config import StudyConfig
 from dropkit.study.keeper import last_line
+from dropkit.study.observed import log_likelihood
 from dropkit.study.pictures import pictures
 from dropkit.study.reopen import Reopened, best_candidates, reopen
 from dropkit.study.sampled import Sampled, sample
@@ -59,12 +62,16 @@ def work(job: AskJob, send: Send) -> None:
     with reopen(job.folder, job.plan, job.seed) as run:
         reason = None
         try:
-            found = sample(run, run.data.test, members=MEMBERS, mode="loop")
+            found = _sample(run, run.data.test, MEMBERS)
         except (NoMatchError, PlanError) as error:
-            found = sample(run, run.data.test, members=0)
+            found = _sample(run, run.data.test, 0)
             reason = str(error) if run.candidate.rules or run.candidate.ready else None
         record = _record(run, found, reason)
     records.write_json(records.prediction_path(job.folder, job.plan, job.seed), record)
+
+
+def _sample(run: Reopened, part: Dataset[Any], members: int) -> Sampled:
+    return sample(run, part, members=members, mode="loop", keep_members=run.data.task == "regression")
 
 
 class _Watcher:
@@ -96,8 +103,9 @@ def _asked(folder: Path, plan: str, seed: int) -> bool:
 
 def _record(run: Reopened, found: Sampled, reason: str | None) -> PredictionRecord:
     classes = run.data.task == "classification"
-    plain = _answers(found, "plain")
-    sampled = None if found.mean is None else _answers(found, "mean")
+    fitted = None if classes else _sample(run, run.data.val, found.members)
+    plain = _answers(found, "plain", fitted)
+    sampled = None if found.mean is None else _answers(found, "mean", fitted)
     judged = sampled or plain
     rows = _telling(judged) if run.data.image and classes else []
     return PredictionRecord(
@@ -112,10 +120,12 @@ def _record(run: Reopened, found: Sampled, reason: str | None) -> PredictionReco
     )
 
 
-def _answers(found: Sampled, which: Any) -> Answers:
+def _answers(found: Sampled, which: Any, fitted: Sampled | None) -> Answers:
     values = found.plain if which == "plain" or found.mean is None else found.mean
     target = np.asarray(found.target)
     metrics: dict[str, float | None] = {name: _round(value) for name, value in found.metrics(which).items()}
+    if fitted is not None:
+        metrics["log_likelihood"] = _finite(log_likelihood(fitted, found, which))
     sampled = which == "mean"
     if target.ndim > 1:
         uncertainty = {}
@@ -148,6 +158,10 @@ def _telling(answers: Answers) -> list[int]:
 
 def _rounded(values: NDArray[Any]) -> list[float]:
     return [_round(value) for value in values.tolist()]
+
+
+def _finite(value: float) -> float | None:
+    return _round(value) if math.isfinite(value) else None
 
 
 def _round(value: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -35,6 +36,7 @@ class Sampled:
         entropy: Of a classification, ``(N,)``, in nats; else None.
         mutual_information: The same.
         target: Labels ``(N,)`` or targets ``(N, k)``, or None where unknown.
+        drawn: What every thinned network says, ``(members, N, k)`` or ``(members, N, C)``, if it was kept; else None.
     """
 
     plain: Floats
@@ -45,6 +47,7 @@ class Sampled:
     entropy: Floats | None
     mutual_information: Floats | None
     target: NDArray[Any] | None
+    drawn: Floats | None = None
 
     @property
     def standard_error(self) -> Floats | None:
@@ -73,6 +76,7 @@ def sample(
     seed: int | None = None,
     share_masks: bool = True,
     mode: Literal["auto", "vmap", "expand", "loop"] = "auto",
+    keep_members: bool = False,
 ) -> Sampled:
     """Return what a run says about the examples of ``part``.
 
@@ -83,6 +87,7 @@ def sample(
         seed: Root of the masks; None: a child of the run's seed.
         share_masks: As for :func:`dropkit.predict`.
         mode: As for :func:`dropkit.predict`.
+        keep_members: Whether ``drawn`` is wanted.
 
     Raises:
         InputError: As for :func:`dropkit.predict`.
@@ -112,6 +117,7 @@ def sample(
                 share_masks=share_masks,
                 task=data.task,
                 mode=mode,
+                keep_members=keep_members,
             ),
         )
     std, mean = (1.0, 0.0) if classes else (data.target_std, data.target_mean)
@@ -124,6 +130,7 @@ def sample(
         entropy=_array(drawn.entropy) if drawn is not None and classes else None,
         mutual_information=_array(drawn.mutual_information) if drawn is not None and classes else None,
         target=_target(target, classes, std, mean),
+        drawn=_array(drawn.members) * std + mean if drawn is not None and keep_members else None,
     )
 
 
@@ -157,4 +164,7 @@ def _target(batches: list[Tensor], classes: bool, std: float, mean: float) -> ND
     if not batches:
         return None
     whole = torch.cat(batches).numpy()
-    return whole.astype(np.int64) if classes else whole.astype(np.float64) * std + mean
+    if classes:
+        return whole.astype(np.int64)
+    precision = std * float(np.spacing(np.float32(max(1.0, np.abs(whole).max()))))
+    return np.round(whole.astype(np.float64) * std + mean, -math.ceil(math.log10(precision)))
