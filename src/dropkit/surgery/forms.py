@@ -86,6 +86,11 @@ def held_rate(entry: Variant) -> float:
     return 0.0 if rate is None or rate.default is rate.empty else float(rate.default)
 
 
+def has_rate(entry: Variant) -> bool:
+    """Whether ``entry`` can be given a rate: a module that joins the model may have none."""
+    return not is_held(entry) or "rate" in inspect.signature(entry.module or object).parameters
+
+
 def acts_on_weights_only(entry: Variant) -> bool:
     """Whether there is nothing but weights that ``entry`` could act on."""
     return weight_op(entry) is not None and not acts_on_a_tensor(entry)

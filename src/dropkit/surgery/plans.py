@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from dropkit.core import PlanError
-from dropkit.surgery.rates import SiteRate, plain_rate, shown, site_rate
-from dropkit.surgery.rules import On, Options, OptionValue, Rule
+from dropkit.surgery.rates import SiteRate, plain_rate, shown
+from dropkit.surgery.rules import Options, OptionValue, Rule
 from dropkit.surgery.table import table
 
 if TYPE_CHECKING:
@@ -120,27 +119,11 @@ class Plan:
         """Return the plan that :meth:`to_json` wrote.
 
         Raises:
-            PlanError: The text is no plan, or one of another schema.
+            PlanError: The text is no plan, or one of another schema, or a field is not what it must be.
         """
-        try:
-            body = json.loads(text)
-        except ValueError as error:
-            raise PlanError(f"a plan must be JSON as Plan.to_json() writes it: {error}") from None
-        if not isinstance(body, dict) or "schema" not in body:
-            raise PlanError("a plan must be a JSON object with the key 'schema', as Plan.to_json() writes it")
-        if body["schema"] != SCHEMA:
-            raise PlanError(f"plan has schema {body['schema']!r}, this version reads {SCHEMA}; plan again")
-        _check_keys("plan", body, {"schema", "rules", "sites", "callers", "notes"})
-        for key in ("rules", "sites", "callers", "notes"):
-            if not isinstance(body[key], list):
-                raise PlanError(f"{key} must be a list in a plan, got {body[key]!r}")
-        rules = tuple(Rule(**_fields(Rule, rule)) for rule in body["rules"])
-        return cls(
-            rules=rules,
-            sites=tuple(_site_from(site, len(rules)) for site in body["sites"]),
-            callers=tuple(body["callers"]),
-            notes=tuple(body["notes"]),
-        )
+        from dropkit.surgery.reading import read_plan  # reading needs this module
+
+        return read_plan(text)
 
     def __add__(self, other: Plan) -> Plan:
         """Return the plan with the rules of both; conflicts are settled as between rules of one plan."""
@@ -197,34 +180,3 @@ def _plain(item: Rule | Site) -> dict[str, Any]:
     values = {f.name: getattr(item, f.name) for f in fields(item)}
     whose = f"site {item.id!r}" if isinstance(item, Site) else f"rule at {item.at!r}"
     return values | {"options": dict(item.options), "rate": plain_rate(item.rate, whose)}
-
-
-def _check_keys(what: str, given: Any, known: set[str]) -> None:
-    if not isinstance(given, dict):
-        raise PlanError(f"{what} must be a JSON object, got {given!r}")
-    for key in given:
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise PlanError(f"{what} has an unknown key {key!r}{hint}")
-    missing = known - given.keys()
-    if missing:
-        raise PlanError(f"{what} lacks {', '.join(sorted(missing))}; write it with Plan.to_json()")
-
-
-def _fields(cls: type[Rule] | type[Site], given: Any) -> dict[str, Any]:
-    _check_keys(cls.__name__.lower(), given, {f.name for f in fields(cls)})
-    return dict(given)
-
-
-def _site_from(given: Any, rules: int) -> Site:
-    site = Site(**_fields(Site, given))
-    if site.id != site_id(site.module, site.on, site.function, site.index) or site.on not in get_args(Place):
-        raise PlanError(f"site {site.id!r} does not go with its module, on, function and index; plan again")
-    if not isinstance(site.rule, int) or not 0 <= site.rule < rules:
-        raise PlanError(f"site {site.id!r} belongs to rule {site.rule!r}, of {rules}; plan again")
-    rate = site_rate(site.rate, f"rate of site {site.id!r}")
-    on: On = "weight" if site.on == "weight" else "output"
-    # as strict as a rule
-    checked = Rule(at=site.id, variant=site.variant, rate=rate, on=on, options=site.options)
-    return replace(site, rate=rate, options=checked.options)

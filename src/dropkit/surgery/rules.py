@@ -28,6 +28,7 @@ from dropkit.surgery.forms import (
     acts_on_a_sum,
     acts_on_a_tensor,
     acts_on_weights_only,
+    has_rate,
     held_options,
     held_rate,
     is_held,
@@ -36,17 +37,12 @@ from dropkit.surgery.forms import (
     weight_op,
     wraps_module,
 )
+from dropkit.surgery.options import misfit, options_of
 from dropkit.surgery.rates import RuleRate, rule_rate
 
 T = TypeVar("T")
 On = Literal["output", "input", "weight", "branch"]
 OptionValue = str | int | float | bool | None
-
-_SUPPLIED = {"rate", "training", "generator", "site", "branch"}  # arguments of every op that are not options
-_OF_WEIGHTS = {
-    "copies",
-    "target",
-}  # and of ops of weights: a forward has one mask, and the start is the target
 
 
 class Options(Mapping[str, OptionValue]):
@@ -137,6 +133,10 @@ class Rule:
         object.__setattr__(self, "at", at[0] if len(at) == 1 else at)
         object.__setattr__(self, "except_", _addresses("except_", self.except_))
         entry = variant(self.variant)
+        if self.rate and not has_rate(entry):
+            raise RateError(
+                f"rule at {self.at!r}: variant {entry.name!r} has no rate, got {self.rate!r}; leave out rate="
+            )
         if self.rate is not None:
             object.__setattr__(self, "rate", rule_rate(self.rate, f"rate of the rule at {self.at!r}"))
         elif entry.default_rate is None and not is_held(entry):
@@ -225,7 +225,7 @@ class Rule:
     def _checked_options(self, entry: Variant) -> Mapping[str, OptionValue]:
         if not isinstance(self.options, Mapping):
             raise PlanError(f"rule at {self.at!r}: options must be a mapping, got {self.options!r}")
-        valid = option_names(entry, self.on)
+        valid = options_of(entry, self.on)
         for name, value in self.options.items():
             if name not in valid:
                 near = get_close_matches(str(name), valid, n=1)
@@ -235,6 +235,9 @@ class Rule:
                 raise PlanError(
                     f"rule at {self.at!r}: option {name!r} must be a string or a number, got {value!r}"
                 )
+            wrong = misfit(name, value, valid[name])
+            if wrong is not None:
+                raise PlanError(f"rule at {self.at!r}: variant {entry.name!r}: {wrong}")
         try:  # ops and modules check the values of their options
             self._try_options(entry)
         except InputError as error:
@@ -267,9 +270,9 @@ class Rule:
             raise OptionError(
                 f"variant {entry.name!r} needs the option {name!r}; give options={{{name!r}: ...}}"
             )
-        sized = {"features": 1} if "features" in known else {}
+        small = {"features": 1} if "features" in known and self.options.get("features", 1) is not None else {}
         with torch.random.fork_rng(devices=[]):  # nothing that it draws is kept
-            make(entry, self.effective_rate, {**sized, **self.options})
+            make(entry, self.effective_rate, {**self.options, **small})
 
 
 def at_branch(address: str) -> bool:
@@ -279,14 +282,7 @@ def at_branch(address: str) -> bool:
 
 def option_names(entry: Variant, on: On) -> list[str]:
     """Return the names of the options that the op of ``entry`` takes there, sorted."""
-    if is_held(entry):
-        return sorted(held_options(entry))
-    op = weight_op(entry) if on == "weight" else entry.module if wraps_module(entry) else entry.op
-    if op is None:
-        return []
-    _, *rest = inspect.signature(op).parameters  # the first is the tensor, or the module
-    names = set(rest) - (_SUPPLIED | _OF_WEIGHTS if on == "weight" else _SUPPLIED)
-    return sorted({*names, "per_sample"} if on == "weight" and entry.name == "drop_connect" else names)
+    return list(options_of(entry, on))
 
 
 def _addresses(what: str, value: str | Iterable[str]) -> tuple[str, ...]:
