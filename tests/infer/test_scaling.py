@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+import torch
 from scipy.special import softmax
 
 from dropkit.core import DataError
-from dropkit.infer import IsotonicCalibration, TemperatureScaling, VectorScaling
+from dropkit.infer import TemperatureScaling, VectorScaling
 from dropkit.stats import expected_calibration_error
 
 
@@ -42,22 +43,75 @@ def test_vector_scaling_is_the_best_of_its_kind(numbers):
     assert fitted.bias.mean() == pytest.approx(0, abs=1e-9)
 
 
-def test_isotonic_maps_by_increasing_functions(numbers):
-    z, y = overconfident(numbers)
-    p = softmax(z, axis=1)
-    q = IsotonicCalibration().fit(p, y).probabilities(p)
-    np.testing.assert_allclose(q.sum(axis=1), 1)
-    assert expected_calibration_error(q, y) < expected_calibration_error(p, y) / 3
-    two = IsotonicCalibration().fit(p[:, :2] / p[:, :2].sum(1, keepdims=True), y % 2)
-    line = np.linspace(0, 1, 50)
-    assert (np.diff(two.probabilities(np.stack((line, 1 - line), axis=1))[:, 0]) >= -1e-12).all()
+def slope(z, y, temperature):
+    """Of the negative log likelihood by 1 / T, in units of the logits' spread."""
+    q = softmax(z / temperature, axis=1)
+    return ((q * z).sum(axis=1) - z[np.arange(len(y)), y]).mean() / z.std()
 
 
-def test_isotonic_by_hand():
-    p = np.array([[0.1, 0.9], [0.3, 0.7], [0.6, 0.4], [0.8, 0.2]])
-    fitted = IsotonicCalibration().fit(p, [1, 0, 1, 0])
-    # class 0 comes true at 0.3 and 0.8, not at 0.1 and 0.6: pooled to 0, 1/2, 1/2, 1
-    np.testing.assert_allclose(fitted.probabilities(p)[:, 0], [0, 0.5, 0.5, 1])
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e4])
+@pytest.mark.parametrize("classes", [2, 7, 1000])
+def test_the_temperature_is_a_minimum_whatever_the_unit(unit, classes, numbers):
+    z, y = overconfident(numbers, n=600, classes=classes, factor=unit)
+    temperature = TemperatureScaling().fit(z, y).temperature
+    assert abs(slope(z, y, temperature)) < 1e-9
+    assert slope(z, y, temperature / 1.01) > 0 > slope(z, y, temperature * 1.01)
+    masked = np.concatenate((z, np.full((600, 1), -1e30)), axis=1)  # a class that is switched off
+    assert TemperatureScaling().fit(masked, y).temperature == pytest.approx(temperature, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "z", [[[2.0, 1.0]], [[1e4, -1e4], [3.0, 3.5]], [[1e-8, 0.0], [0.0, 5.0], [1.0, 1.0]]]
+)
+def test_no_temperature_is_best_where_every_label_is_predicted(z):
+    z = np.array(z)
+    with pytest.warns(UserWarning, match="every label is the predicted class"):
+        fitted = TemperatureScaling().fit(z, z.argmax(axis=1))
+    assert 0 < fitted.temperature < np.inf
+    p = fitted.probabilities(z)
+    ties = (z == z.max(axis=1, keepdims=True)).sum(axis=1)
+    np.testing.assert_allclose(p.max(axis=1), 1 / ties)
+
+
+def test_no_temperature_is_best_where_the_logits_mislead():
+    z = np.array([[1e4, -1e4], [-2.0, 3.0]])
+    with pytest.warns(UserWarning, match="no temperature is too high"):
+        fitted = TemperatureScaling().fit(z, [1, 0])
+    np.testing.assert_allclose(fitted.probabilities(z), 0.5, atol=1e-3)
+
+
+def test_equal_logits_leave_the_temperature_at_one():
+    assert TemperatureScaling().fit(np.zeros((4, 3)), [0, 1, 2, 2]).temperature == 1.0
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+def test_vector_scaling_does_not_depend_on_the_unit(unit, numbers):
+    z, y = overconfident(numbers, n=1000)
+    z += numbers.normal(size=4)
+    p, q = (
+        VectorScaling().fit(z, y).probabilities(z),
+        VectorScaling().fit(z * unit, y).probabilities(z * unit),
+    )
+    np.testing.assert_allclose(p, q, atol=1e-6)
+
+
+def test_vector_scaling_warns_where_nothing_is_best(numbers):
+    z, y = overconfident(numbers, n=500)
+    with pytest.warns(UserWarning, match="1 of 5 classes do not occur"):
+        fitted = VectorScaling().fit(np.concatenate((z, np.zeros((500, 1))), axis=1), y)
+    assert np.isfinite(fitted.weight).all()
+    with pytest.warns(UserWarning, match="can get every label right"):
+        p = VectorScaling().fit(z, z.argmax(axis=1)).probabilities(z)
+    assert nll(p, z.argmax(axis=1)) < 0.01
+
+
+def test_tensors_of_any_precision_are_taken(numbers):
+    z, y = overconfident(numbers, n=300)
+    z = torch.from_numpy(z).to(torch.bfloat16)
+    for scaling in (TemperatureScaling(), VectorScaling()):
+        half = scaling.fit(z.requires_grad_(), torch.from_numpy(y)).probabilities(z)
+        same = type(scaling)().fit(z.detach().double().numpy().tolist(), y.tolist()).probabilities(z)
+        np.testing.assert_array_equal(half, same)
 
 
 def test_bad_input(numbers):
@@ -65,3 +119,10 @@ def test_bad_input(numbers):
         TemperatureScaling().fit([[0.0, 1.0], [1.0, 0.0]], [0, 2])
     with pytest.raises(DataError, match=r"logits must have shape \(N, C\)"):
         VectorScaling().fit([0.0, 1.0], [0, 1])
+    with pytest.raises(DataError, match="labels must be integers, got float64"):
+        TemperatureScaling().fit([[0.0, 1.0]], [0.0])
+    with pytest.raises(DataError, match="logits must be finite"):
+        TemperatureScaling().fit([[0.0, -np.inf]], [0])
+    z, y = overconfident(numbers, n=300)
+    with pytest.raises(DataError, match="logits must have 4 classes"):
+        VectorScaling().fit(z, y).probabilities(z[:, :3])

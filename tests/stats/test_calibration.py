@@ -5,12 +5,12 @@ import pytest
 
 from dropkit.core import DataError
 from dropkit.stats import (
-    brier,
     classification_metrics,
     classwise_calibration_error,
     expected_calibration_error,
     reliability,
 )
+from dropkit.stats.calibration import grouped
 
 
 def calibrated(numbers, n, classes):
@@ -62,7 +62,7 @@ def test_rounding_above_one_stays_in_the_last_bin():
 
 
 def test_bad_input():
-    with pytest.raises(DataError, match="bins must be at least 1, got 0"):
+    with pytest.raises(DataError, match="bins must be a whole number of at least 1, got 0"):
         reliability([[0.5, 0.5]], [0], bins=0)
     with pytest.raises(DataError, match="row 0 sums to 2"):
         expected_calibration_error([[1.0, 1.0]], [0])
@@ -86,25 +86,50 @@ def test_classwise_error_sees_what_the_confidence_hides():
     assert classwise_calibration_error(p, y) == pytest.approx((0.0 + 0.3 + 0.3) / 3)
 
 
+def by_definition(confidence, true, bins, binning):
+    """The mean gap, bin by bin: bins of equal mass end at every n / bins-th value, with all that are equal to it."""
+    order = np.sort(confidence)
+    n = len(order)
+    ends = [
+        k / bins if binning == "equal-width" else order[-(-n * k // bins) - 1] for k in range(1, bins + 1)
+    ]
+    total, below = 0.0, -1.0
+    for end in sorted(set(ends)):
+        inside = (confidence > below) & (confidence <= end + (1e-4 if end == max(ends) else 0))
+        if inside.any():
+            total += inside.mean() * abs(true[inside].mean() - confidence[inside].mean())
+        below = end
+    return total
+
+
 @pytest.mark.parametrize("binning", ["equal-width", "equal-mass"])
-def test_brier_adds_up_and_is_its_definition(binning, numbers):
-    p, y = calibrated(numbers, 500, 3)
-    parts = brier(p, y, binning=binning)
-    assert parts.score == pytest.approx(((p - np.eye(3)[y]) ** 2).sum(axis=1).mean())
-    assert parts.reliability - parts.resolution + parts.uncertainty + parts.within == pytest.approx(
-        parts.score
-    )
-    assert min(parts.reliability, parts.resolution, parts.uncertainty) > 0
-    constant = np.tile(np.bincount(y, minlength=3) / 500, (500, 1))
-    parts = brier(constant, y)
-    assert parts.score == pytest.approx(parts.uncertainty)
-    assert max(parts.reliability, parts.resolution, abs(parts.within)) < 1e-12
+@pytest.mark.parametrize("kind", ["smooth", "coarse", "certain", "sparse"])
+@pytest.mark.parametrize("n", [1, 2, 11, 300])
+@pytest.mark.parametrize("bins", [1, 5, 7])
+def test_errors_are_their_definition_whatever_the_probabilities(bins, binning, kind, n, numbers):
+    p = numbers.dirichlet(np.full(4, 0.5), n)
+    if kind != "smooth":
+        p = (
+            numbers.multinomial({"coarse": 8, "certain": 1, "sparse": 64}[kind], p)
+            / {"coarse": 8, "certain": 1, "sparse": 64}[kind]
+        )
+    for y in (numbers.integers(4, size=n), p.argmax(axis=1), (p.argmax(axis=1) + 1) % 4, np.zeros(n, int)):
+        found = expected_calibration_error(p, y, bins=bins, binning=binning)
+        assert found == pytest.approx(
+            by_definition(p.max(axis=1), p.argmax(axis=1) == y, bins, binning), abs=1e-12
+        )
+        gaps = [by_definition(p[:, c], y == c, bins, binning) for c in range(4)]
+        assert classwise_calibration_error(p, y, bins=bins, binning=binning) == pytest.approx(
+            np.mean(gaps), abs=1e-12
+        )
 
 
-def test_brier_of_certain_forecasts():
-    right = brier(np.eye(2)[[0, 1, 1, 0]], [0, 1, 1, 0])
-    assert (right.score, right.reliability, right.resolution, right.uncertainty) == (0.0, 0.0, 0.5, 0.5)
-    assert brier(np.eye(2)[[0, 1, 1, 0]], [1, 0, 0, 1]).score == 2.0
+def test_bins_of_equal_mass_are_never_empty_and_zeros_stay_apart():
+    p = np.array([0.0] * 6 + [0.1, 0.2, 0.3, 1.0])
+    table = grouped(p, p > 0.25, 5, "equal-mass")
+    assert table.edges.tolist() == [0.0, 0.0, 0.2, 1.0]
+    assert table.counts.tolist() == [6, 2, 2]
+    assert table.confidence.tolist() == [0.0, pytest.approx(0.15), 0.65]
 
 
 def test_an_unknown_binning_is_refused():

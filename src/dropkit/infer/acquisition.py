@@ -7,9 +7,10 @@ import numpy.typing as npt
 from scipy.special import entr
 
 from dropkit.core import ConfigError, DataError
-from dropkit.stats.inputs import Floats, Integers, as_floats
+from dropkit.stats.inputs import Floats, Integers, as_floats, check_sums
 
 _CONFIGURATIONS = 4096  # joint outcomes that are enumerated; beyond, as many are sampled
+_BLOCK = 2**24  # numbers held at once
 
 
 def entropy(members: npt.ArrayLike) -> Floats:
@@ -17,23 +18,35 @@ def entropy(members: npt.ArrayLike) -> Floats:
 
     Args:
         members: Class probabilities of every member, shape ``(T, N, C)``.
+
+    Raises:
+        DataError: ``members`` are no probabilities of that shape.
     """
     return np.asarray(entr(check_members(members).mean(axis=0)).sum(axis=-1))
 
 
 def least_confidence(members: npt.ArrayLike) -> Floats:
-    """Return 1 - the largest mean probability of each case, shape ``(N,)``."""
-    return np.asarray(1.0 - check_members(members).mean(axis=0).max(axis=-1))
+    """Return 1 - the largest mean probability of each case, shape ``(N,)``; see :func:`entropy`."""
+    return np.asarray(np.maximum(1.0 - check_members(members).mean(axis=0).max(axis=-1), 0.0))
 
 
 def bald(members: npt.ArrayLike) -> Floats:
     """Return the mutual information of label and member in nats: predictive minus expected entropy, shape ``(N,)``.
 
+    Never below 0, and 0 where the members agree: entropy that no label would remove does not count.
+
+    Args:
+        members: Class probabilities of every member, shape ``(T, N, C)``.
+
+    Raises:
+        DataError: ``members`` are no probabilities of that shape.
+
     Reference:
         Houlsby et al., arXiv:1112.5745, eq. 2; Gal, Islam and Ghahramani, ICML 2017, arXiv:1703.02910.
     """
     p = check_members(members)
-    return np.asarray(entr(p.mean(axis=0)).sum(axis=-1) - entr(p).sum(axis=-1).mean(axis=0))
+    information = entr(p.mean(axis=0)).sum(axis=-1) - entr(p).sum(axis=-1).mean(axis=0)
+    return np.asarray(np.maximum(information, 0.0))
 
 
 def batch_bald(members: npt.ArrayLike, k: int, *, seed: int) -> tuple[Integers, Floats]:
@@ -58,8 +71,8 @@ def batch_bald(members: npt.ArrayLike, k: int, *, seed: int) -> tuple[Integers, 
         Kirsch, van Amersfoort and Gal, "BatchBALD", NeurIPS 2019, arXiv:1906.08158, eq. 8 and 12-14.
     """
     p = check_members(members)
-    count, cases, classes = p.shape
-    if not 1 <= k <= cases:
+    count, cases, _ = p.shape
+    if k != int(k) or not 1 <= k <= cases:
         raise ConfigError(f"k must be in 1 .. {cases}, the size of the pool, got {k!r}")
     conditional = entr(p).sum(axis=-1).mean(axis=0)
     generator = np.random.default_rng(seed)
@@ -67,29 +80,41 @@ def batch_bald(members: npt.ArrayLike, k: int, *, seed: int) -> tuple[Integers, 
     gains: list[float] = []
     outcomes = np.ones((1, count))  # probability of each joint outcome of the chosen, under every member
     weights = np.ones(1)  # 1, or 1 / (M q) for outcomes sampled with probability q
-    for _ in range(k):
-        # sum over outcomes and labels of the entropy of the joint probability, in expectation over outcomes
-        joint = np.einsum("mt,tnc->nmc", outcomes, p, optimize=True) / count
-        information = (entr(joint) * weights[None, :, None]).sum(axis=(1, 2))
-        information -= conditional + conditional[chosen].sum()
+    for _ in range(int(k)):
+        information = _joint_entropy(outcomes, weights, p) - conditional - conditional[chosen].sum()
         information[chosen] = -np.inf
         best = int(np.argmax(information))
         chosen.append(best)
-        gains.append(float(information[best]))
-        grown = (outcomes[:, None, :] * p[None, :, best, :].transpose(0, 2, 1)).reshape(-1, count)
-        weights = np.repeat(weights, classes)
-        if len(grown) > _CONFIGURATIONS:
-            grown, weights = _sampled(grown, weights, generator)
-        outcomes = grown
+        gains.append(max(float(information[best]), 0.0))
+        outcomes, weights = _grown(outcomes, weights, p[:, best], generator)
     return np.array(chosen, dtype=np.int64), np.array(gains)
 
 
-def _sampled(outcomes: Floats, weights: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
-    """Keep outcomes by importance, weighted so that sums over them stay unbiased."""
-    mass = weights * outcomes.mean(axis=1)
+def _joint_entropy(outcomes: Floats, weights: Floats, p: Floats) -> Floats:
+    """Return the entropy of the chosen cases' labels and that of each case, jointly, shape ``(N,)``."""
+    count, cases, classes = p.shape
+    found = np.empty(cases)
+    step = max(1, _BLOCK // (len(outcomes) * classes))
+    for start in range(0, cases, step):
+        part = p[:, start : start + step]
+        joint = (outcomes @ part.reshape(count, -1) / count).reshape(len(outcomes), -1, classes)
+        found[start : start + step] = np.einsum("mnc,m->n", entr(joint), weights)
+    return found
+
+
+def _grown(
+    outcomes: Floats, weights: Floats, p: Floats, generator: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Join outcomes with the labels of one more case; too many are sampled, weighted so that sums stay unbiased."""
+    size, classes = len(outcomes), p.shape[1]
+    if size * classes <= _CONFIGURATIONS:
+        which, label = np.divmod(np.arange(size * classes), classes)
+        return outcomes[which] * p[:, label].T, weights[which]
+    mass = (weights[:, None] * (outcomes @ p)).ravel()
     share = mass / mass.sum()
     taken = generator.choice(len(share), size=_CONFIGURATIONS, p=share)
-    return outcomes[taken], weights[taken] / (_CONFIGURATIONS * share[taken])
+    which, label = np.divmod(taken, classes)
+    return outcomes[which] * p[:, label].T, weights[which] / (_CONFIGURATIONS * share[taken])
 
 
 def check_members(members: npt.ArrayLike) -> Floats:
@@ -97,6 +122,5 @@ def check_members(members: npt.ArrayLike) -> Floats:
     p = as_floats(members, "members")
     if p.ndim != 3 or 0 in p.shape:
         raise DataError(f"members must have shape (T, N, C), got {p.shape}; predict with keep_members=True")
-    if p.min() < 0.0 or abs(p.sum(axis=-1) - 1.0).max() > 1e-4:
-        raise DataError("members must be probabilities that sum to 1 over the last axis")
+    check_sums(p, members, "members")
     return p

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
-from dropkit.stats.inputs import Floats, as_floats, check_classification
+from dropkit.core import ConfigError, DataError
+from dropkit.stats.inputs import Floats, check_classification, check_probabilities
 
 
 class IsotonicCalibration:
@@ -43,8 +44,19 @@ class IsotonicCalibration:
         return self
 
     def probabilities(self, probabilities: npt.ArrayLike) -> Floats:
-        """Return calibrated probabilities, shape ``(N, C)``; between fitted values the map is linear."""
-        p = as_floats(probabilities, "probabilities")
+        """Return calibrated probabilities, shape ``(N, C)``; between fitted values the map is linear.
+
+        Raises:
+            ConfigError: Nothing was fitted.
+            DataError: Bad shapes or values, or another number of classes than that of :meth:`fit`.
+        """
+        p = check_probabilities(probabilities)
+        if not self._maps:
+            raise ConfigError("the maps are not fitted yet; call fit() on validation data first")
+        if p.shape[1] != len(self._maps):
+            raise DataError(
+                f"probabilities must be of {len(self._maps)} classes, as those of fit(), got {p.shape[1]}"
+            )
         mapped = np.stack(
             [np.interp(p[:, c], values, heights) for c, (values, heights) in enumerate(self._maps)], axis=1
         )

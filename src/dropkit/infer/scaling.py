@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import brentq, minimize
 from scipy.special import log_softmax, softmax
 
 from dropkit.core import DataError
-from dropkit.stats.inputs import Floats, Integers, as_floats
+from dropkit.stats.inputs import Floats, Integers, as_floats, check_labels
 
-_WIDEST = 7.0  # of log T: between 1/1096 and 1096
+_SURE = 40.0  # exp(-40) is nothing beside 1 in float64: sharper than that, probabilities are 0 or 1
+_FLAT = 1e3  # a temperature that many times the largest gap makes all classes as good as equally likely
 
 
 class TemperatureScaling:
@@ -31,20 +35,39 @@ class TemperatureScaling:
     def fit(self, logits: npt.ArrayLike, labels: npt.ArrayLike) -> TemperatureScaling:
         """Choose the temperature by maximum likelihood.
 
+        There is no best temperature where every label is the class of the largest logit (the smaller the better), or
+        where the labels' logits are no larger than the others (the larger the better). A warning says so, and the
+        temperature is one at which probabilities are 0 or 1, or all equal. Where logits say nothing, being equal
+        within every row, it is 1.
+
         Args:
-            logits: Shape ``(N, C)``; logarithms of probabilities will do.
+            logits: Shape ``(N, C)``; logarithms of probabilities will do, if no probability is 0.
             labels: True classes, integers in ``0 .. C-1``, shape ``(N,)``.
 
         Raises:
             DataError: Bad shapes, values or labels.
         """
         z, y = check_logits(logits, labels)
+        gaps = z.max(axis=1, keepdims=True) - z
+        truth = gaps[np.arange(len(y)), y]
+        if not gaps.any():
+            self.temperature = 1.0
+            return self
 
-        def loss(log_t: float) -> float:
-            return -float(log_softmax(z * np.exp(-log_t), axis=1)[np.arange(len(y)), y].mean())
+        def slope(log_t: float) -> float:  # of the negative log likelihood, which is convex in 1 / T
+            p = softmax(-gaps * math.exp(-log_t), axis=1)
+            return float((truth - (p * gaps).sum(axis=1)).mean())
 
-        found = minimize_scalar(loss, bounds=(-_WIDEST, _WIDEST), method="bounded", options={"xatol": 1e-10})
-        self.temperature = float(np.exp(found.x))
+        low, high = math.log(gaps[gaps > 0].min() / _SURE), math.log(gaps.max() * _FLAT)
+        if not truth.any():
+            _warn(
+                "every label is the predicted class, so that no temperature is too low; use more or harder cases"
+            )
+            high = low
+        elif slope(high) >= 0.0:
+            _warn("the labels' logits are no larger than the others, so that no temperature is too high")
+            low = high
+        self.temperature = math.exp(low if low == high else float(brentq(slope, low, high, xtol=1e-12)))
         return self
 
     def probabilities(self, logits: npt.ArrayLike) -> Floats:
@@ -68,35 +91,75 @@ class VectorScaling:
         self.bias: Floats = np.zeros(1)
 
     def fit(self, logits: npt.ArrayLike, labels: npt.ArrayLike) -> VectorScaling:
-        """Choose weights and biases; see :meth:`TemperatureScaling.fit`."""
+        """Choose weights and biases by maximum likelihood.
+
+        There are no best ones where some of them get every label right, or where a class does not occur among the
+        labels (the lower its bias the better). A warning says so; weights and biases are then where the search
+        stopped.
+
+        Args:
+            logits: Shape ``(N, C)``; logarithms of probabilities will do, if no probability is 0.
+            labels: True classes, integers in ``0 .. C-1``, shape ``(N,)``.
+
+        Raises:
+            DataError: Bad shapes, values or labels.
+        """
         z, y = check_logits(logits, labels)
         count, classes = z.shape
-        target = np.eye(classes)[y]
+        rows = np.arange(count)
+        centre, spread = z.mean(axis=0), z.std(axis=0)
+        spread[spread == 0.0] = 1.0
+        z = (
+            z - centre
+        ) / spread  # so that one step length suits all parameters, whatever the scale of the logits
 
         def loss(parameters: Floats) -> tuple[float, Floats]:
             weight, bias = parameters[:classes], parameters[classes:]
             log_p = log_softmax(z * weight + bias, axis=1)
-            slope = (np.exp(log_p) - target) / count
-            value = -float((log_p * target).sum()) / count
-            return value, np.concatenate(((slope * z).sum(axis=0), slope.sum(axis=0)))
+            slope = np.exp(log_p)
+            slope[rows, y] -= 1.0
+            slope /= count
+            return -float(log_p[rows, y].mean()), np.concatenate(((slope * z).sum(axis=0), slope.sum(axis=0)))
 
-        start = np.concatenate((np.ones(classes), np.zeros(classes)))
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000})
-        self.weight, self.bias = found.x[:classes], found.x[classes:] - found.x[classes:].mean()
+        found = minimize(
+            loss,
+            np.zeros(2 * classes),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-10, "gtol": 1e-6, "maxcor": 20},
+        )
+        weight, bias = found.x[:classes], found.x[classes:]
+        absent = np.setdiff1d(np.arange(classes), y)
+        if ((z * weight + bias).argmax(axis=1) == y).all():
+            _warn(
+                "weights and biases can get every label right, so that none are best; use more or harder cases"
+            )
+        elif len(absent):
+            _warn(
+                f"{len(absent)} of {classes} classes do not occur among the labels, so that no bias is best for them"
+            )
+        self.weight = weight / spread
+        bias -= self.weight * centre
+        self.bias = bias - bias.mean()
         return self
 
     def probabilities(self, logits: npt.ArrayLike) -> Floats:
-        """Return calibrated probabilities, shape ``(N, C)``."""
-        return np.asarray(softmax(as_floats(logits, "logits") * self.weight + self.bias, axis=-1))
+        """Return calibrated probabilities, shape ``(N, C)``; raises ``DataError`` for another number of classes."""
+        z = as_floats(logits, "logits")
+        if z.shape[-1:] != self.weight.shape and len(self.weight) > 1:
+            raise DataError(
+                f"logits must have {len(self.weight)} classes, as those of fit(), got shape {z.shape}"
+            )
+        return np.asarray(softmax(z * self.weight + self.bias, axis=-1))
 
 
 def check_logits(logits: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Integers]:
     """Return logits, shape ``(N, C)``, and labels, shape ``(N,)``, or raise ``DataError``."""
-    z, y = as_floats(logits, "logits"), np.asarray(labels)
+    z = as_floats(logits, "logits")
     if z.ndim != 2 or z.shape[0] < 1 or z.shape[1] < 2:
         raise DataError(f"logits must have shape (N, C) with N >= 1 and C >= 2, got {z.shape}")
-    if not np.issubdtype(y.dtype, np.integer) or y.shape != z.shape[:1]:
-        raise DataError(f"labels must be integers of shape ({len(z)},), got {y.dtype} of shape {y.shape}")
-    if y.min() < 0 or y.max() >= z.shape[1]:
-        raise DataError(f"labels must be in 0 .. {z.shape[1] - 1}, got {y.min()} to {y.max()}")
-    return z, y.astype(np.int64)
+    return z, check_labels(labels, z, "logits")
+
+
+def _warn(text: str) -> None:
+    warnings.warn(f"calibration: {text}", stacklevel=3)

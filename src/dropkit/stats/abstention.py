@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dropkit.stats.inputs import check_positive
+from dropkit.stats.inputs import check_positive, check_threshold
 from dropkit.stats.selective import check_pair, risk_coverage
 
 
@@ -40,7 +40,7 @@ def abstention_cost(
         DataError: Shapes differ, values are not finite, or the price is not positive.
     """
     u, losses = check_pair(uncertainty, loss)
-    return float(np.where(u <= threshold, losses, check_positive(price, "price")).mean())
+    return float(np.where(u <= check_threshold(threshold), losses, check_positive(price, "price")).mean())
 
 
 def choose_abstention(uncertainty: npt.ArrayLike, loss: npt.ArrayLike, *, price: float) -> Abstention:

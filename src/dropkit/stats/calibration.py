@@ -6,14 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from dropkit.core import DataError
-from dropkit.stats.inputs import Floats, Integers, check_classification
+from dropkit.stats.inputs import Floats, Integers, check_classification, check_count
 
 
 class Reliability(NamedTuple):
     """Predictions grouped by confidence; every array has one entry a bin, NaN where a bin is empty.
 
     Args:
-        edges: Limits of the bins, one more than there are bins; bin ``k`` is ``(edges[k], edges[k + 1]]``.
+        edges: Limits of the bins, one more than there are bins; bin ``k`` is ``(edges[k], edges[k + 1]]``, and 0
+            belongs to the first.
         counts: Predictions in each bin.
         confidence: Mean of the largest probability.
         accuracy: Share of correct predictions.
@@ -49,15 +50,18 @@ def reliability(
 
 def grouped(confidence: Floats, true: npt.NDArray[np.bool_], bins: int, binning: Binning) -> Reliability:
     """Group predicted probabilities of events, and whether they came true, into bins."""
-    if bins < 1:
-        raise DataError(f"bins must be at least 1, got {bins!r}")
+    bins = check_count(bins, "bins", least=1)
     if binning not in ("equal-width", "equal-mass"):
         raise DataError(f"binning must be 'equal-width' or 'equal-mass', got {binning!r}")
     if binning == "equal-width":
         edges = np.linspace(0.0, 1.0, bins + 1)
     else:
-        edges = np.quantile(confidence, np.linspace(0.0, 1.0, bins + 1), method="inverted_cdf")
-        edges = np.unique(np.concatenate(([0.0], edges[1:-1], [max(1.0, float(edges[-1]))])))
+        ends = (
+            -(-len(confidence) * np.arange(1, bins + 1) // bins) - 1
+        )  # of n k / bins, rounded up: places in order
+        edges = np.unique(np.sort(confidence)[ends])
+        edges[-1] = max(1.0, float(edges[-1]))
+        edges = np.concatenate(([0.0], edges))  # if the next is 0 too, the first bin holds the zeros alone
     bins = len(edges) - 1
     bin_of = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
     count = np.bincount(bin_of, minlength=bins)
@@ -91,7 +95,7 @@ def expected_calibration_error(
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599, eq. 3; equal-mass bins:
         Nguyen and O'Connor, EMNLP 2015, arXiv:1508.05154, sec. 3.
     """
-    return _mean_gap(reliability(probabilities, labels, bins=bins, binning=binning))
+    return mean_gap(reliability(probabilities, labels, bins=bins, binning=binning))
 
 
 def classwise_calibration_error(
@@ -115,9 +119,10 @@ def classwise_calibration_error(
         Kull et al., "Beyond temperature scaling", NeurIPS 2019, arXiv:1910.12656, sec. 2.
     """
     p, y = check_classification(probabilities, labels)
-    return float(np.mean([_mean_gap(grouped(p[:, c], y == c, bins, binning)) for c in range(p.shape[1])]))
+    return float(np.mean([mean_gap(grouped(p[:, c], y == c, bins, binning)) for c in range(p.shape[1])]))
 
 
-def _mean_gap(table: Reliability) -> float:
+def mean_gap(table: Reliability) -> float:
+    """Return the gap between frequency and forecast, averaged over predictions."""
     gaps = np.abs(table.accuracy - table.confidence) * table.counts / table.counts.sum()
     return float(np.nansum(gaps))

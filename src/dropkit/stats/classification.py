@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from dropkit.stats.calibration import expected_calibration_error
+from dropkit.stats.calibration import grouped, mean_gap
 from dropkit.stats.inputs import Floats, Integers, check_classification
 
 
@@ -39,7 +39,7 @@ def classification_metrics(probabilities: npt.ArrayLike, labels: npt.ArrayLike) 
         "error": float(np.mean(predicted != y)),
         "nll": float(-np.log(of_truth).mean()),
         "brier": float(np.square(p - np.eye(p.shape[1])[y]).sum(axis=1).mean()),
-        "ece": expected_calibration_error(p, y),
+        "ece": mean_gap(grouped(p.max(axis=1), predicted == y, 15, "equal-width")),
         "macro_precision": float(precision[occurs].mean()),
         "macro_recall": float(recall[occurs].mean()),
         "macro_f1": float(f1[occurs].mean()),

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from dropkit.core import DataError
-from dropkit.stats.inputs import Floats, as_floats, check_alpha
+from dropkit.stats.inputs import Floats, as_floats, check_alpha, check_count
 
 
 class Detection(NamedTuple):
@@ -31,6 +31,10 @@ def detection(positive: npt.ArrayLike, negative: npt.ArrayLike) -> Detection:
         positive: Scores of the cases to be found, e.g. uncertainty on out-of-distribution inputs, shape ``(P,)``.
         negative: Scores of the others, shape ``(N,)``.
 
+    Returns:
+        Detection: what is to be found is the positive class; for the other way round, swap the arguments and change
+        the scores' signs.
+
     Raises:
         DataError: An empty or non-finite array.
 
@@ -52,6 +56,12 @@ def average_precision(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float
     Args:
         positive: Scores of the positives, shape ``(P,)``.
         negative: Scores of the negatives, shape ``(N,)``.
+
+    Returns:
+        A number in (0, 1]; chance is the share of positives. Equal scores are one threshold.
+
+    Raises:
+        DataError: An empty or non-finite array.
     """
     recall, precision, _ = curve(_scores(positive, "positive"), _scores(negative, "negative"))
     return float((np.diff(recall, prepend=0.0) * precision).sum())
@@ -82,18 +92,22 @@ def detection_interval(
         positive: Scores of the positives, shape ``(P,)``.
         negative: Scores of the negatives, shape ``(N,)``.
         alpha: 1 - nominal coverage, in (0, 1).
-        resamples: Number of bootstrap samples.
+        resamples: Number of bootstrap samples, at least 2.
         seed: Their seed; no global generator is touched.
 
     Returns:
         ``{"auroc": (low, high), "aupr": ..., "fpr95": ...}``.
+
+    Raises:
+        DataError: An empty or non-finite array, or too few resamples.
     """
     p, n = _scores(positive, "positive"), _scores(negative, "negative")
     level, generator = check_alpha(alpha), np.random.default_rng(seed)
+    count = check_count(resamples, "resamples")
     values = np.array(
         [
             detection(p[generator.integers(len(p), size=len(p))], n[generator.integers(len(n), size=len(n))])
-            for _ in range(resamples)
+            for _ in range(count)
         ]
     )
     low, high = np.quantile(values, [level / 2, 1 - level / 2], axis=0)

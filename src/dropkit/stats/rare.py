@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from dropkit.core import DataError
 from dropkit.stats.detection import average_precision
-from dropkit.stats.inputs import Floats, as_floats, check_positive
+from dropkit.stats.inputs import Floats, as_array, as_floats, check_positive, check_threshold
 from dropkit.stats.resampling import Estimate, stratified_interval
 
 
@@ -91,7 +91,7 @@ def case_costs(
         check_positive(false_negative, "false_negative"),
         check_positive(false_positive, "false_positive"),
     )
-    said = s >= threshold
+    said = s >= check_threshold(threshold)
     return np.where(y & ~said, miss, np.where(said & ~y, alarm, 0.0))
 
 
@@ -189,7 +189,7 @@ def _thresholds(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, F
 
 
 def _checked(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    s, y = as_floats(scores, "scores"), np.asarray(labels)
+    s, y = as_floats(scores, "scores"), as_array(labels, "labels")
     if s.ndim != 1 or s.shape != y.shape:
         raise DataError(f"scores and labels must both have shape (N,), got {s.shape} and {y.shape}")
     if not np.isin(y, (0, 1)).all():

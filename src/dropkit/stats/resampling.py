@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dropkit.core import DataError
-from dropkit.stats.inputs import check_alpha, check_count
+from dropkit.stats.inputs import as_array, check_alpha, check_count
 
 
 class Estimate(NamedTuple):
@@ -53,7 +53,7 @@ def stratified_interval(
         Davison and Hinkley, "Bootstrap Methods and their Application", 1997, sec. 3.2 and 5.3.1.
     """
     level, count = check_alpha(alpha), check_count(resamples, "resamples")
-    arrays, groups = [np.asarray(column) for column in columns], np.asarray(strata)
+    arrays, groups = [as_array(column, "columns") for column in columns], as_array(strata, "strata")
     if groups.ndim != 1 or len(groups) == 0:
         raise DataError(f"strata must have shape (N,), N >= 1, got {groups.shape}")
     for array in arrays:
