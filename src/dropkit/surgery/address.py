@@ -19,6 +19,7 @@ from dropkit.surgery.builtin import own_function
 from dropkit.surgery.plans import Place, site_id
 from dropkit.surgery.rules import at_branch
 from dropkit.surgery.trace import Trace
+from dropkit.surgery.transposed import is_transposed_linear
 from dropkit.surgery.tree import Tree, type_names
 
 
@@ -134,11 +135,15 @@ class Map:
         return [Target(name) for name in linears if name != last]
 
     def _linears(self) -> tuple[list[str], str | None]:
-        """Return the names of all Linear modules that are called, and of the last one."""
+        """Return the names of all linear modules that are called, and of the last one."""
         linears = [
             name
             for name, module in self.tree.modules.items()
-            if (isinstance(module, nn.Linear) or "Linear" in type_names(module))
+            if (
+                isinstance(module, nn.Linear)
+                or "Linear" in type_names(module)
+                or is_transposed_linear(module)
+            )
             and self.unreachable(name) is None
         ]
         called = [] if self.trace is None else [name for name in self.trace.called if name in linears]
@@ -230,7 +235,12 @@ class Map:
 
     def _weights(self) -> list[Target]:
         _, last = self._linears()
-        layers = self._instances(*LAYERS, nn.RNNBase, RNNCellBase, nn.MultiheadAttention)
+        types = (*LAYERS, nn.RNNBase, RNNCellBase, nn.MultiheadAttention)
+        layers = [
+            Target(name)
+            for name, module in self.tree.modules.items()
+            if isinstance(module, types) or is_transposed_linear(module)
+        ]
         found = [t for t in layers if t.module != last and self.unreachable(t.module) is None]
         if not found:
             raise NoMatchError(

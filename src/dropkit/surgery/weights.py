@@ -14,11 +14,13 @@ from dropkit.nn.weights.wrapper import LAYERS
 from dropkit.surgery.drop import Drop
 from dropkit.surgery.forms import weight_op
 from dropkit.surgery.plans import Plan, Site
+from dropkit.surgery.transposed import is_transposed_linear
 
 _TABLES = (nn.Embedding, nn.EmbeddingBag)
 _WHOLE = ("weight",)
 _TARGET = "dropkit_target"
 
+_BY_UNIT = ("targeted_weight_dropout", "targeted_unit_dropout")  # whose units are the rows
 _RECURRENT_ONLY, _TABLES_ONLY = "weight_drop", "embedding_dropout"
 
 
@@ -88,6 +90,7 @@ class WeightSite(Drop):
     def __init__(self, plan: Plan, site: Site, module: nn.Module) -> None:
         super().__init__(plan, site)
         self._names = matrices(module)
+        self._turned = site.variant in _BY_UNIT and is_transposed_linear(module)
 
     def operation(self, entry: Variant) -> Callable[..., Tensor]:
         """Return the op of the variant on weights."""
@@ -114,9 +117,15 @@ class WeightSite(Drop):
     def _one(self, holder: nn.Module, leaf: str, name: str) -> Tensor:
         # one matrix is the site itself; several are told apart by their names, as WeightDrop does
         id = self.site.id if self._names == _WHOLE else f"{self.site.id}:{name}"
-        return self._op(
-            getattr(holder, leaf), self.rate, training=True, site=id, **self._arguments(holder, leaf)
+        weight = getattr(holder, leaf)
+        drawn = self._op(
+            weight.t() if self._turned else weight,
+            self.rate,
+            training=True,
+            site=id,
+            **self._arguments(holder, leaf),
         )
+        return drawn.t() if self._turned else drawn
 
     def _arguments(self, holder: nn.Module, leaf: str) -> dict[str, Any]:
         return self._options
