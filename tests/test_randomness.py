@@ -83,6 +83,7 @@ ALLOWED = {
     ("stats/permutation.py", "numpy.random.default_rng"): "resampling of results",
     ("stats/detection.py", "numpy.random.default_rng"): "resampling of results",
     ("stats/resampling.py", "numpy.random.default_rng"): "resampling of results",
+    ("infer/conformal.py", "numpy.random.default_rng"): "what is left out of a randomised set",
     ("infer/acquisition.py", "numpy.random.default_rng"): "joint outcomes of examples that may be labelled",
     ("infer/active.py", "numpy.random.default_rng"): "which examples to have labelled",
     ("zoo/split.py", "numpy.random.Philox"): "the split of a data set",

@@ -69,7 +69,7 @@ class ConformalSets:
         self.level, self.score, self.seed = level, score, seed
         self.limit: float | None = None
         self._classes = 0
-        self._draw = np.random.default_rng(seed)
+        self._draw: np.random.Generator | None = None
 
     def fit(self, probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> ConformalSets:
         """Calibrate on data that was used for nothing else.
@@ -82,7 +82,7 @@ class ConformalSets:
             DataError: Bad shapes, values or labels.
         """
         p, y = check_classification(probabilities, labels)
-        self._draw = np.random.default_rng(self.seed)
+        self._draw = None if self.seed is None else np.random.default_rng(self.seed)
         self.limit = conformal_quantile(self._scores(p)[np.arange(len(y)), y], self.level)
         self._classes = p.shape[1]
         return self
@@ -113,7 +113,7 @@ class ConformalSets:
         ordered = np.take_along_axis(p, order, axis=1)
         likelier = np.cumsum(ordered, axis=1) - ordered
         likelier[:, 0] = 0.0
-        if self.seed is not None:
+        if self._draw is not None:
             likelier += self._draw.random((len(p), 1)) * ordered
         scores = np.empty_like(p)
         np.put_along_axis(scores, order, likelier, axis=1)
