@@ -72,6 +72,11 @@ def test_a_terminal_shows_a_bar_for_the_study_and_each_run_with_time_and_standin
     bars._live.refresh()
     assert "3/4" in screen.getvalue()
     assert "hidden--0: RuntimeError: [red] is no colour here" in screen.getvalue()
+    screen.truncate(0)
+    bars.asking(["none--0", "hidden--0"])
+    bars._live.refresh()
+    assert "asking none--0 and hidden--0 how sure they are" in screen.getvalue()
+    assert "left" not in screen.getvalue()
     bars.end()
     assert screen.getvalue().endswith("\x1b[2K") or "\x1b[?25h" in screen.getvalue()  # the cursor is back
 
@@ -81,10 +86,12 @@ def test_elsewhere_there_is_a_line_a_run(capsys):
     tell(lines)
     lines.ended("none--0", "ok", None)
     lines.ended("hidden--0", "failed", "RuntimeError: no")
+    lines.asking(["none--0", "hidden--0"])
     lines.end()
     out, err = capsys.readouterr()
     assert out == ""
-    first, second, third = err.splitlines()
+    first, second, third, fourth = err.splitlines()
+    assert fourth == "asking none--0 and hidden--0 how sure they are of each test example"
     assert first == "4 runs, 1 done before; about 1 min 30 s"
     assert second.startswith("[2/4] none--0: ok, validation 0.25; about ")
     assert third.startswith("[3/4] hidden--0: RuntimeError: no; about ")

@@ -37,6 +37,9 @@ class Diary:
     def standing(self, text):
         self.entries.append(("standing", text))
 
+    def asking(self, runs):
+        self.entries.append(("asking", *runs))
+
     def end(self):
         self.entries.append(("end",))
 
@@ -82,7 +85,8 @@ def test_the_answer_is_in_the_folder_too(finished):
 def test_the_observer_hears_everything(finished):
     entries = finished[3].entries
     assert entries[0] == ("begin", 8, 0)
-    assert entries[-1] == ("end",)
+    best = finished[2].plans[finished[2].best].chosen or finished[2].best
+    assert entries[-2:] == [("asking", "none--0", f"{best}--0"), ("end",)]
     assert sum(entry[-1] == "ok" for entry in entries) == 8
     assert (
         "on validation against none: hidden" in [entry[1] for entry in entries if entry[0] == "standing"][-1]
@@ -118,6 +122,7 @@ def test_one_worker_and_two_leave_the_same_bytes_and_so_does_a_repeated_part(fin
     diary = Diary()
     dk.run_study(tables, out=other, workers=2, observer=diary)
     assert diary.entries[0] == ("begin", 8, 6)
+    assert "asking" not in {entry[0] for entry in diary.entries}  # what they said is there
     assert sorted(entry[0] for entry in diary.entries if entry[-1] == "ok") == ["grid@0.6--0", "none--1"]
     assert runs(other) == runs(folder)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept

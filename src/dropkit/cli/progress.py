@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from time import monotonic
 
 from rich.console import Console, Group
@@ -81,6 +82,10 @@ class Lines:
     def standing(self, text: str) -> None:
         """Say nothing: a log needs no running verdict."""
 
+    def asking(self, runs: Sequence[str]) -> None:
+        """Say it: it can take a while."""
+        self._say(_asking(runs))
+
     def end(self) -> None:
         """Say nothing."""
 
@@ -133,9 +138,18 @@ class Bars:
         """Show how the plans compare so far."""
         self._standing.plain = text
 
+    def asking(self, runs: Sequence[str]) -> None:
+        """Show it in place of the time left."""
+        self._bars.update(self._study, note="")
+        self._standing.plain = _asking(runs)
+
     def end(self) -> None:
         """Take the bars away."""
         self._live.stop()
 
     def _show_time(self) -> None:
         self._bars.update(self._study, note=f"about {duration(self._clock.left())} left")
+
+
+def _asking(runs: Sequence[str]) -> str:
+    return f"asking {' and '.join(runs)} how sure they are of each test example"

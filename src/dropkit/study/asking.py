@@ -20,6 +20,7 @@ from dropkit.study.config import StudyConfig
 from dropkit.study.keeper import last_line
 from dropkit.study.observed import log_likelihood
 from dropkit.study.pictures import pictures
+from dropkit.study.progress import Observer
 from dropkit.study.reopen import Reopened, best_candidates, reopen
 from dropkit.study.sampled import Sampled, sample
 from dropkit.study.schedule import Send, run_jobs
@@ -43,7 +44,9 @@ class AskJob:
     seed: int
 
 
-def ask(config: StudyConfig, folder: Path, *, workers: int, preload: Sequence[str]) -> None:
+def ask(
+    config: StudyConfig, folder: Path, *, workers: int, preload: Sequence[str], observer: Observer
+) -> None:
     """Record the predictions of the best plan and of the baseline, at the first seed at which both have weights.
 
     What is there already stays. Without weights, or without a best plan, nothing is done.
@@ -53,6 +56,8 @@ def ask(config: StudyConfig, folder: Path, *, workers: int, preload: Sequence[st
     if len(names) < 2 or seed is None:
         return
     jobs = [AskJob(folder, name, seed) for name in names if not _asked(folder, name, seed)]
+    if jobs:
+        observer.asking([f"{job.plan}--{job.seed}" for job in jobs])
     run_jobs(jobs, work, _Watcher(), workers=workers, preload=preload)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -23,8 +24,11 @@ class Observer(Protocol):
     def standing(self, text: str) -> None:
         """One line on how the plans compare so far, on validation."""
 
+    def asking(self, runs: Sequence[str]) -> None:
+        """All runs are over; these are asked how sure they are of every example of the test part."""
+
     def end(self) -> None:
-        """No more runs; also called when the study is interrupted."""
+        """Nothing more is done; also called when the study is interrupted."""
 
 
 class Silent:
@@ -43,6 +47,9 @@ class Silent:
         """Show nothing."""
 
     def standing(self, text: str) -> None:
+        """Show nothing."""
+
+    def asking(self, runs: Sequence[str]) -> None:
         """Show nothing."""
 
     def end(self) -> None:

@@ -94,10 +94,14 @@ def run_study(
     records.open_folder(folder, config_text(study), fingerprint=facts.fingerprint)
     with records.lock(folder):
         done = runs_done(study, folder, found)
-        _run(study, folder, found, done, workers, facts, observer or Silent())
-        runs = records.load_runs(folder)
-        records.write_json(records.results_path(folder), analyse(study, found, runs, facts))
-        ask(study, folder, workers=workers, preload=_preload(study))
+        told = observer or Silent()
+        try:
+            _run(study, folder, found, done, workers, facts, told)
+            runs = records.load_runs(folder)
+            records.write_json(records.results_path(folder), analyse(study, found, runs, facts))
+            ask(study, folder, workers=workers, preload=_preload(study), observer=told)
+        finally:
+            told.end()
     failed = {
         f"{name}--{seed}": last_line(run.error)
         for (name, seed), run in runs.items()
@@ -132,11 +136,7 @@ def _run(
     ]
     seconds = _run_seconds(folder, done, facts) * math.ceil(len(todo) / workers)
     observer.begin(len(todo) + len(done), len(done), seconds)
-    try:
-        keeper = Keeper(config, found, done, observer)
-        run_jobs(todo, work, keeper, workers=workers, preload=_preload(config))
-    finally:
-        observer.end()
+    run_jobs(todo, work, Keeper(config, found, done, observer), workers=workers, preload=_preload(config))
 
 
 def _preload(config: StudyConfig) -> list[str]:
