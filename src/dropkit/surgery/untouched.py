@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from dropkit.surgery.containers import Contents
 from dropkit.surgery.drop import Drop
 from dropkit.surgery.tree import Tree
 
 
 @contextmanager
 def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
-    """Run the body in training or in eval mode; put back attributes, buffers and random states afterwards.
+    """Run the body in training or in eval mode; put back attributes, tensors and random states afterwards.
+
+    What attributes hold is put back too, where they are lists, dicts or sets: hooks are in such.
 
     Normalisation layers run in eval mode, so that a batch of one row will do. A model that overrides ``train()``
     decides which of its modules train. No gradient is recorded.
@@ -31,8 +34,9 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
     """
     modules = [*tree.modules.values(), *tree.held]
     attributes = [dict(vars(module)) for module in modules]
-    slots = [(module, name, value) for module in modules for name, value in module._buffers.items()]
-    copies = [None if value is None else value.clone() for _, _, value in slots]
+    contents = Contents(value for held in attributes for value in held.values())
+    tensors = [tensor for tensor in contents.tensors if not isinstance(tensor, nn.Parameter)]
+    copies = [(tensor.detach().clone(), _version(tensor)) for tensor in tensors]
     wanting = [(p, p.requires_grad) for p in tree.root.parameters()]
     devices = {tensor.device for tensor in tree.root.parameters() if tensor.device.type == "cuda"}
     own = [(source, _state(source)) for source in private_generators(modules)]
@@ -59,14 +63,22 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
                 vars(module).update(held)
             for parameter, flag in wanting:
                 parameter.requires_grad_(flag)
-            for (module, name, value), copy in zip(slots, copies, strict=True):
-                module._buffers[name] = value
-                if value is not None and copy is not None and not torch.equal(value, copy):
-                    value.copy_(copy)
+            contents.put_back()
+            for tensor, (copy, version) in zip(tensors, copies, strict=True):
+                if _version(tensor) != version or (_comparable(tensor) and not torch.equal(tensor, copy)):
+                    tensor.copy_(copy)
             for source, state in own:
                 _set_state(source, state)
             random.setstate(python_state)
             np.random.set_state(numpy_state)
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _comparable(tensor: Tensor) -> bool:
+    return tensor.layout is torch.strided and not (tensor.is_nested or tensor.is_meta)
 
 
 def _drops_on_norms(modules: list[nn.Module]) -> list[Drop]:

@@ -6,6 +6,7 @@ import weakref
 from collections import Counter
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -25,7 +26,11 @@ class Alive:
     def note(self, result: Any) -> None:
         """Take note of what an operator returned."""
         for tensor in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(tensor, Tensor) and id(tensor) not in self._watched:
+            if not isinstance(tensor, Tensor) or id(tensor) in self._watched:
+                continue
+            if (
+                tensor.layout is torch.strided
+            ):  # sparse ones have no storage; operators return their parts, too
                 self._take(tensor)
 
     def _take(self, tensor: Tensor) -> None:
