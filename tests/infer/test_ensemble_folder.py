@@ -79,6 +79,72 @@ def test_plans_patterns_and_other_architectures(tmp_path, x, seed):
     assert torch.equal(attached_by_factory.predict(x).mean, ensemble.predict(x).mean)
 
 
+def planned(variant, seed, on="output"):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    rule = dk.Rule(at="fc" if on == "weight" else "hidden", variant=variant, rate=0.3, on=on)
+    dk.plan(model, [rule]).apply(model)
+    return model
+
+
+@pytest.mark.parametrize(("variant", "on"), [("concrete_dropout", "output"), ("mixout", "weight")])
+def test_what_sites_have_learned_is_saved(variant, on, tmp_path, x, seed):
+    models = [planned(variant, seed + k, on) for k in range(2)]
+    with torch.no_grad():
+        for parameter in (p for model in models for p in model.parameters()):
+            parameter += torch.randn(parameter.shape, dtype=parameter.dtype)
+    ensemble = dk.ensemble(models)
+    ensemble.save(tmp_path / "e")
+    bare = lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))  # noqa: E731
+    for factory in (bare, lambda: planned(variant, seed + 9, on)):
+        read = dk.infer.load_ensemble(tmp_path / "e", factory)
+        for options in ({}, {"members": 3, "seed": seed}):
+            expected = ensemble.predict(x, keep_members=True, **options).members
+            assert torch.equal(read.predict(x, keep_members=True, **options).members, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_dtypes_and_rates_are_those_that_were_saved(dtype, tmp_path, x, seed):
+    class Own(nn.Module):
+        def __init__(self, rate=0.5):
+            super().__init__()
+            self.body, self.out = nn.LSTM(4, 4, 2, dropout=rate, batch_first=True), nn.Linear(4, 3)
+            self.drop, self.kept = nn.Dropout(rate), dk.nn.Dropout(rate)
+
+        def forward(self, x):
+            return self.out(self.kept(self.drop(self.body(x[:, None])[0][:, -1])))
+
+    models = [Own(0.25), Own(0.75)]
+    ensemble = dk.ensemble([model.to(dtype) for model in models])
+    ensemble.save(tmp_path / "e")
+    read = dk.infer.load_ensemble(tmp_path / "e", Own)
+    given = x.to(dtype)
+    assert torch.equal(
+        read.predict(given, members=3, seed=seed).mean, ensemble.predict(given, members=3, seed=seed).mean
+    )
+    model = read.parts[1][0]
+    assert (model.drop.p, model.kept.rate, model.body.dropout) == (0.75, 0.75, 0.75)
+    assert {p.dtype for p in model.parameters()} == {dtype}
+    with pytest.raises(ConfigError, match=r"member 0 .* does not fit the model: module 'drop' drops in one"):
+        dk.infer.load_ensemble(tmp_path / "e", without(Own))
+
+
+def without(make):
+    def factory():
+        model = make()
+        model.drop = nn.Identity()
+        return model
+
+    return factory
+
+
+def test_compiled_models_are_saved_as_they_are_inside(tmp_path, x):
+    models = [net() for _ in range(2)]
+    dk.ensemble([torch.compile(model, backend="eager") for model in models]).save(tmp_path / "e")
+    read = dk.infer.load_ensemble(tmp_path / "e", net)
+    assert torch.equal(read.predict(x).mean, dk.ensemble(models).predict(x).mean)
+
+
 def with_plan(model):
     (handle,) = attached(model)
     made = net()
@@ -89,6 +155,10 @@ def with_plan(model):
 def changed(folder, **changes):
     path = folder / "ensemble.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def member(folder):
+    return json.loads((folder / "ensemble.json").read_text())["members"][0]
 
 
 def swap(folder):
@@ -113,7 +183,16 @@ def swap(folder):
         (lambda f: changed(f, more=1), FolderError, "ensemble.json: more: Extra inputs"),
         (
             lambda f: changed(
-                f, members=[{"weights": "../x.safetensors", "sha256": "0" * 64, "attached": [], "plan": None}]
+                f,
+                members=[
+                    {
+                        "weights": "../x.safetensors",
+                        "sha256": "0" * 64,
+                        "attached": [],
+                        "rates": {},
+                        "plan": None,
+                    }
+                ],
             ),
             FolderError,
             "members.0.weights: String should match",
@@ -129,6 +208,11 @@ def swap(folder):
             "model-2.safetensors is damaged or",
         ),
         (swap, FolderError, "model-0.safetensors is damaged or another file"),
+        (
+            lambda f: changed(f, members=[member(f) | {"attached": ["{}"]}]),
+            FolderError,
+            "ensemble.json: a plan must be a JSON object",
+        ),
     ],
 )
 def test_a_folder_that_is_not_as_it_was(spoil, error, text, saved):
@@ -148,6 +232,9 @@ def test_factories_that_do_not_fit(saved):
         dk.infer.load_ensemble(folder, [net, net])
     with pytest.raises(ConfigError, match=r"the factory must return a torch\.nn\.Module, got int"):
         dk.infer.load_ensemble(folder, lambda: 3)
+    for factory in (net(), None, [net, net, net()]):
+        with pytest.raises(ConfigError, match="the factory must be a function that returns a new model"):
+            dk.infer.load_ensemble(folder, factory)
 
 
 def test_nothing_is_written_over_and_nothing_half(saved, tmp_path):

@@ -204,7 +204,7 @@ def test_regression_and_dicts(x):
         (lambda: [net()], {"members": 0, "seed": 1}, ConfigError, "members must be a whole number"),
         (lambda: [plain()], {"task": "ranking"}, ConfigError, "task must be"),
         (lambda: [plain()], {"outputs": "logit"}, ConfigError, "outputs must be"),
-        (lambda: [plain()], {"batch_dim": 4}, DataError, "with an axis 4"),
+        (lambda: [plain()], {"batch_dim": 4}, DataError, "no axis 4"),
         (
             lambda: [plain(), nn.Linear(4, 2).double()],
             {},
@@ -223,6 +223,21 @@ def test_regression_and_dicts(x):
 def test_bad_input(make, options, error, text, x):
     with pytest.raises(error, match=text):
         dk.ensemble(make()).predict(x, **options)
+
+
+@pytest.mark.parametrize("members", [None, 3, plain()])
+def test_an_ensemble_is_made_of_several(members):
+    with pytest.raises(ConfigError, match="is made of a list of models, got a"):
+        dk.ensemble(members)
+
+
+def test_other_lists_and_pairs_without_a_plan(x):
+    models = [plain() for _ in range(3)]
+    expected = dk.ensemble(models).predict(x).mean
+    for given in (nn.ModuleList(models), (model for model in models), dk.ensemble(models).parts):
+        assert torch.equal(dk.ensemble(given).predict(x).mean, expected)
+    with pytest.raises(DataError, match=r"the inputs hold no sample, got shape \(0, 4\)"):
+        dk.ensemble(models).predict(x[:0])
 
 
 def test_an_empty_loader():

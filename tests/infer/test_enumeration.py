@@ -225,7 +225,7 @@ def test_monte_carlo_agrees_with_the_exact_average_over_ten_units(x, seed):
         ),
         (two_sites, {"max_units": 5}, ConfigError, "6 units that are dropped"),
         (two_sites, {"task": "ranking"}, ConfigError, "task must be"),
-        (two_sites, {"batch_dim": 3}, DataError, "with an axis 3"),
+        (two_sites, {"batch_dim": 3}, DataError, "no axis 3"),
         (
             lambda: nn.Sequential(dk.nn.GaussianDropout(0.5)),
             {},

@@ -44,6 +44,9 @@ def test_what_cannot_be_read(tmp_path, capsys):
     with pytest.raises(DataError, match=r"cannot read weights from .*code.pt"):
         dk.infer.snapshots(net(), [tmp_path / "code.pt"])
     assert "code ran" not in capsys.readouterr().out
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(DataError, match=r"cannot read weights from .*text.pt"):
+        dk.infer.snapshots(net(), [tmp_path / "text.pt"])
     torch.save([1], tmp_path / "list.pt")
     with pytest.raises(DataError, match=r"list.pt holds a list, not a state_dict; save model.state_dict\(\)"):
         dk.infer.snapshots(net(), [tmp_path / "list.pt"])
@@ -51,3 +54,7 @@ def test_what_cannot_be_read(tmp_path, capsys):
         dk.infer.snapshots(net(), [net().state_dict(), nn.Sequential(nn.Linear(3, 2)).state_dict()])
     with pytest.raises(ConfigError, match="at least one model"):
         dk.infer.snapshots(net(), [])
+    with pytest.raises(ConfigError, match="takes a list of states, got a OrderedDict"):
+        dk.infer.snapshots(net(), net().state_dict())
+    with pytest.raises(ConfigError, match="a snapshot must be a state_dict or the path of one, got a int"):
+        dk.infer.snapshots(net(), [3])

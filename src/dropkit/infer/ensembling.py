@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from dropkit.core import ConfigError, DataError, NoMatchError, whole_number
+from dropkit.infer.inputs import check_device, count_samples
 from dropkit.infer.loading import calls
 from dropkit.infer.outputs import ALONE, Finish
 from dropkit.infer.plain import shared_copy
@@ -20,7 +21,7 @@ from dropkit.random import child_seed, stream
 from dropkit.surgery import Plan, attached
 from dropkit.surgery.sampling import Sampler, sampler
 
-Model = nn.Module | tuple[nn.Module, Plan]
+Model = nn.Module | tuple[nn.Module, Plan | None]
 
 
 class Ensemble:
@@ -30,7 +31,10 @@ class Ensemble:
         parts: The models, each with its plan, or None where it has none but what is attached to it.
     """
 
-    def __init__(self, members: Sequence[Model]) -> None:
+    def __init__(self, members: Iterable[Model]) -> None:
+        single = isinstance(members, nn.Module) and not isinstance(members, nn.ModuleList)
+        if single or not isinstance(members, Iterable):
+            raise ConfigError(f"an ensemble is made of a list of models, got a {type(members).__name__}")
         self.parts = tuple(_part(member, index) for index, member in enumerate(members))
         if not self.parts:
             raise ConfigError("an ensemble needs at least one model, got none")
@@ -137,6 +141,9 @@ class Ensemble:
         parts: list[dict[str, Prediction]] = []
         with torch.inference_mode():
             for batch, named in calls(self.parts[0][0], inputs, forward_kwargs):
+                axis = batch_dim, count_samples(batch, named, batch_dim)
+                for model, _ in self.parts:
+                    check_device(model, (batch, named))
                 if members is not None and not parts and not _find_sites(runners, batch, named):
                     if must_drop:
                         raise NoMatchError(
@@ -144,7 +151,6 @@ class Ensemble:
                             "members and seed out"
                         )
                     members = None
-                axis = batch_dim, _length(batch, named, batch_dim)
                 gathered = _Gathered(task, keep_members)
                 for runner in runners:
                     for value, count in runner.networks(batch, named, axis, members):
@@ -157,7 +163,7 @@ class Ensemble:
         return whole[ALONE] if finish.alone else whole
 
 
-def ensemble(members: Sequence[Model]) -> Ensemble:
+def ensemble(members: Iterable[Model]) -> Ensemble:
     """Return an ensemble of models, each trained by itself.
 
     Args:
@@ -254,7 +260,7 @@ def _part(member: Any, index: int) -> tuple[nn.Module, Plan | None]:
         return member, None
     if isinstance(member, tuple) and len(member) == 2:
         model, plan = member
-        if isinstance(model, nn.Module) and isinstance(plan, Plan):
+        if isinstance(model, nn.Module) and isinstance(plan, Plan | None):
             return model, plan
     raise ConfigError(
         f"member {index} of an ensemble must be a model or a pair of a model and a plan, got {type(member).__name__}"
@@ -272,13 +278,6 @@ def _check(members: Any, seed: Any, task: Any, outputs: Any) -> None:
         raise ConfigError(f"task must be one of None, 'classification', 'regression', got {task!r}")
     if outputs not in ("logits", "probabilities"):
         raise ConfigError(f"outputs must be 'logits' or 'probabilities', got {outputs!r}")
-
-
-def _length(batch: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int) -> int:
-    x = next((v for v in (*batch, *kwargs.values()) if isinstance(v, Tensor)), None)
-    if x is None or not -x.ndim <= axis < x.ndim:
-        raise DataError(f"an ensemble needs a tensor with an axis {axis} among its inputs; set batch_dim")
-    return int(x.shape[axis])
 
 
 def _shapes(outputs: Mapping[str, Tensor]) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dropkit.core import ConfigError, DataError, InputError
+from dropkit.infer.inputs import check_device, count_samples
 from dropkit.infer.prediction import Task, entropy
 from dropkit.random import GivenMasks
 from dropkit.surgery.sampling import Sampler, sampler
@@ -118,12 +119,11 @@ def enumerate_masks(
             f"task must be None, 'classification' or 'regression', and outputs 'logits' or 'probabilities', got "
             f"{task!r} and {outputs!r}"
         )
-    x = next((v for v in (*inputs, *forward_kwargs.values()) if isinstance(v, Tensor)), None)
-    if x is None or not -x.ndim <= batch_dim < x.ndim:
-        raise DataError(f"enumerate_masks needs a tensor with an axis {batch_dim} among the inputs")
+    count = count_samples(inputs, forward_kwargs, batch_dim)
+    check_device(model, (inputs, forward_kwargs))
     with torch.inference_mode():
         made = sampler(model, inputs, forward_kwargs)
-        masks = _Masks((batch_dim, int(x.shape[batch_dim])))
+        masks = _Masks((batch_dim, count))
 
         def run(number: int | Tensor) -> Tensor:
             with masks.numbered(number):

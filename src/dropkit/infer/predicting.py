@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from dropkit.core import ConfigError, DataError, NoMatchError, PlanError
 from dropkit.infer.ensembling import Ensemble
+from dropkit.infer.inputs import check_device, count_samples
 from dropkit.infer.loading import calls, loader_of
 from dropkit.infer.members import Members
 from dropkit.infer.outputs import ALONE, Finish
@@ -109,8 +110,8 @@ def predict(
     first, needed, longest, made, pace = 0, 0, 1, None, None
     batches = calls(model, inputs, forward_kwargs)
     for batch, named in batches if loader is None else told(batches, length(loader), progress):
-        size = _length(batch, named, batch_dim)
-        _check_device(model, (batch, named))
+        size = count_samples(batch, named, batch_dim)
+        check_device(model, (batch, named))
         with torch.inference_mode():
             if made is None:
                 made, needed = _look(model, batch, named, batch_dim, size)
@@ -192,24 +193,6 @@ def _check(
     for name, value in (("memory", memory), ("tolerance", tolerance)):
         if value is not None and (isinstance(value, (str, bool)) or not value > 0):
             raise ConfigError(f"{name} must be a number above 0, got {value!r}")
-
-
-def _length(batch: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int) -> int:
-    x = next((v for v in tree_leaves((batch, dict(kwargs))) if isinstance(v, Tensor)), None)
-    if x is None:
-        raise DataError("predict needs a tensor among the inputs, to know how many samples there are")
-    if not -x.ndim <= axis < x.ndim:
-        raise DataError(f"the inputs have no axis {axis}, got shape {tuple(x.shape)}; set batch_dim")
-    if x.shape[axis] == 0:
-        raise DataError(f"the inputs hold no sample, got shape {tuple(x.shape)}; give at least one")
-    return int(x.shape[axis])
-
-
-def _check_device(model: nn.Module, given: Any) -> None:
-    home = next((p.device for p in model.parameters()), None)
-    for value in tree_leaves(given):
-        if isinstance(value, Tensor) and home is not None and value.device != home:
-            raise DataError(f"inputs are on {value.device} and the model is on {home}; move one of them")
 
 
 def _look(

@@ -47,7 +47,7 @@ def save_plan(path: str | os.PathLike[str], model: nn.Module) -> None:
     if not plans:
         raise PlanError("the model has no plan attached, so there is nothing to save; apply one first")
     plan: Plan = reduce(add, plans)
-    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in _tensors(model, plan).items()}
+    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in site_tensors(model, plan).items()}
     body: dict[str, Any] = {"schema": SCHEMA, "plan": json.loads(plan.to_json()), "tensors": None}
     tree = Tree(model)
     widths = {site.id: found for site in plan.sites if (found := widths_at(tree, site))}
@@ -96,7 +96,7 @@ def load_plan(path: str | os.PathLike[str], model: nn.Module) -> AppliedPlan:
         tree = Tree(model)
         for site in plan.sites:
             check_widths(tree, site, widths.get(site.id, {}))
-        _fill(_tensors(model, plan), tensors, beside)
+        _fill(site_tensors(model, plan), tensors, beside)
     except BaseException:
         applied.revert()
         raise
@@ -123,7 +123,7 @@ def _files(path: str | os.PathLike[str]) -> tuple[Path, Path]:
     return file, file.with_suffix(".safetensors")
 
 
-def _tensors(model: nn.Module, plan: Plan) -> dict[str, Tensor]:
+def site_tensors(model: nn.Module, plan: Plan) -> dict[str, Tensor]:
     """Return the tensors of the sites of ``plan``, not copied, by ``<site>/<name>``."""
     found: dict[str, Mapping[str, Tensor]] = {site.id: {} for site in plan.sites}
     for module in Tree(model).modules.values():

@@ -1,0 +1,35 @@
+"""What inputs must be before anything runs: samples along an axis, where the model is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from dropkit.core import DataError
+
+
+def count_samples(inputs: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int) -> int:
+    """Return the length of the batch, at ``axis`` of the first tensor among the inputs.
+
+    Raises:
+        DataError: There is no tensor, no such axis, or no sample.
+    """
+    x = next((v for v in tree_leaves((inputs, dict(kwargs))) if isinstance(v, Tensor)), None)
+    if x is None:
+        raise DataError("there is no tensor among the inputs, which would tell how many samples there are")
+    if not -x.ndim <= axis < x.ndim:
+        raise DataError(f"the inputs have no axis {axis}, got shape {tuple(x.shape)}; set batch_dim")
+    if x.shape[axis] == 0:
+        raise DataError(f"the inputs hold no sample, got shape {tuple(x.shape)}; give at least one")
+    return int(x.shape[axis])
+
+
+def check_device(model: nn.Module, inputs: Any) -> None:
+    """Raise ``DataError`` if inputs are on another device than the parameters of the model."""
+    home = next((p.device for p in model.parameters()), None)
+    for value in tree_leaves(inputs):
+        if isinstance(value, Tensor) and home is not None and value.device != home:
+            raise DataError(f"inputs are on {value.device} and the model is on {home}; move one of them")
