@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import dropkit as dk
 from dropkit.infer import progress
-from dropkit.infer.progress import length, told
+from dropkit.infer.progress import Told, length
 
 
 @pytest.fixture
@@ -24,38 +24,64 @@ def clock(monkeypatch):
     return set_up
 
 
+def walk(told, batches, chunks=(1,)):
+    """Go through batches of members in chunks of these sizes, and return what came."""
+    found = []
+    for batch in told.batches(batches):
+        parts = [("loop", {"output": [batch] * size}) for size in chunks]
+        assert list(told.members(iter(parts), sum(chunks))) == parts
+        found.append(batch)
+    return found
+
+
 def test_a_terminal_has_one_line_that_goes_away(clock, capsys):
     clock(True)
-    assert list(told("abcd", 4, None)) == list("abcd")
+    assert walk(Told(4, None), "abcd") == list("abcd")
     err = capsys.readouterr().err
     assert "\n" not in err
-    assert "predict: 1 of 4 batches, about 18 s left" in err
+    assert "predict: 1 of 4 batches, about 9 s left" in err
     assert "predict: 3 of 4 batches" in err
     assert err.endswith("\r")
     assert err.split("\r")[-2].isspace()
 
 
+def test_one_batch_has_a_line_about_its_members(clock, capsys):
+    clock(True)
+    walk(Told(1, None), "a", [1, 2, 5])
+    err = capsys.readouterr().err
+    assert "predict: 1 of 8 members, about 21 s left" in err
+    assert "predict: 3 of 8 members, about 10 s left" in err
+    clock(True)
+    walk(Told(2, None), "ab", [1, 3])
+    err = capsys.readouterr().err
+    assert "predict: 0 of 2 batches, about 21 s left" in err  # after an eighth
+    assert "predict: 1 of 2 batches, about 5 s left" in err  # after five
+
+
 def test_a_log_has_a_line_now_and_then_if_it_is_asked_for(clock, capsys):
     clock(False)
-    assert list(told("abcdefgh", None, None)) == list("abcdefgh")
+    assert walk(Told(None, None), "abcdefgh") == list("abcdefgh")
     assert capsys.readouterr().err == ""
     clock(False)
-    assert list(told("abcdefgh", None, True)) == list("abcdefgh")
-    assert capsys.readouterr().err == "predict: 3 batches, 12 s\npredict: 7 batches, 24 s\n"
+    assert walk(Told(None, True), "abcdefgh") == list("abcdefgh")
+    assert capsys.readouterr().err == "predict: 4 batches, 12 s\npredict: 8 batches, 24 s\n"
 
 
 def test_what_is_not_wanted_or_quick_is_not_told(clock, capsys, monkeypatch):
     clock(True)
-    list(told("abcd", 4, False))
+    walk(Told(4, False), "abcd")
     monkeypatch.setattr(progress, "monotonic", lambda: 0.0)
-    list(told("abcd", 4, True))
+    walk(Told(4, True), "abcd")
     assert capsys.readouterr().err == ""
 
 
 def test_the_line_goes_away_after_an_error_too(clock, capsys):
     clock(True)
-    batches = told("abcd", 4, None)
-    next(batches), next(batches)
+    told = Told(4, None)
+    batches = told.batches("abcd")
+    for _ in range(2):
+        next(batches)
+        list(told.members([("loop", {"output": [1]})], 1))
     batches.close()
     assert capsys.readouterr().err.endswith("\r")
 
@@ -67,8 +93,11 @@ def test_predict_tells_of_its_batches_and_says_the_same(clock, capsys, rng):
     quiet = dk.predict(model, loader, members=5, seed=1, mode="loop", progress=False)
     clock(False)
     found = dk.predict(model, loader, members=5, seed=1, mode="loop", progress=True)
-    assert "predict: 2 batches" not in capsys.readouterr().err  # their number is known
+    assert "predict: 0 of 3 batches, about" in capsys.readouterr().err
     assert torch.equal(found.mean, quiet.mean)
+    clock(False)
+    dk.predict(model, x, members=5, seed=1, mode="loop", progress=True)
+    assert "predict: 4 of 5 members, about 3 s left" in capsys.readouterr().err
     assert length(loader) == 3
 
 

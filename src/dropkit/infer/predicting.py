@@ -18,7 +18,7 @@ from dropkit.infer.members import Members
 from dropkit.infer.outputs import ALONE, Finish
 from dropkit.infer.pace import Pace
 from dropkit.infer.prediction import Mode, Moments, Prediction, Task, joined
-from dropkit.infer.progress import length, told
+from dropkit.infer.progress import Told, length
 from dropkit.random.key import seed_words
 from dropkit.surgery.sampling import Sampler, sampler
 
@@ -67,8 +67,8 @@ def predict(
         memory: Bytes that activations may take at once; None: a quarter of what is free. Members run in chunks.
         tolerance: Stop once the largest Monte-Carlo standard error of the mean is at most this.
         keep_members: Whether ``Prediction.members`` is wanted; it takes T times the memory of the output.
-        progress: Whether to say on stderr how many batches of a DataLoader are done, once that takes more than two
-            seconds; None: if stderr is a terminal.
+        progress: Whether to say on stderr how far it is, once that takes more than two seconds; None: if stderr is a
+            terminal.
         forward_kwargs: Keyword arguments of the forward.
 
     Returns:
@@ -108,8 +108,8 @@ def predict(
     finish = Finish(task, outputs)
     parts: list[dict[str, Prediction]] = []
     first, needed, longest, made, pace = 0, 0, 1, None, None
-    batches = calls(model, inputs, forward_kwargs)
-    for batch, named in batches if loader is None else told(batches, length(loader), progress):
+    told = Told(length(loader), progress)
+    for batch, named in told.batches(calls(model, inputs, forward_kwargs)):
         size = count_samples(batch, named, batch_dim)
         check_device(model, (batch, named))
         with torch.inference_mode():
@@ -130,7 +130,7 @@ def predict(
             largest = _largest(
                 -(-needed * size // longest), memory, members if tolerance is None else _CHECKED
             )
-            parts.append(_gather(runner, made, pace, members, largest, tolerance, task, keep_members))
+            parts.append(_gather(runner, made, pace, members, largest, tolerance, task, keep_members, told))
         first += size
     if not parts:
         raise DataError("the DataLoader is empty; there is nothing to predict")
@@ -148,11 +148,12 @@ def _gather(
     tolerance: float | None,
     task: Task | None,
     keep: bool,
+    told: Told,
 ) -> dict[str, Prediction]:
     moments: dict[str, Moments] = {}
     dtypes: dict[str, torch.dtype] = {}
     used: Mode = "loop"
-    for way, chunk in runner.run(pace, members, largest):
+    for way, chunk in told.members(runner.run(pace, members, largest), members):
         made.check()
         used = way
         for name, values in chunk.items():
