@@ -224,6 +224,8 @@ def test_monte_carlo_agrees_with_the_exact_average_over_ten_units(x, seed):
             r"30 units that are dropped \('1': 30\), more than max_units=20; use dropkit.predict",
         ),
         (two_sites, {"max_units": 5}, ConfigError, "6 units that are dropped"),
+        (two_sites, {"max_units": 0}, ConfigError, "max_units must be a whole number of at least 1"),
+        (two_sites, {"max_units": "many"}, ConfigError, "max_units must be a whole number of at least 1"),
         (two_sites, {"task": "ranking"}, ConfigError, "task must be"),
         (two_sites, {"batch_dim": 3}, DataError, "no axis 3"),
         (

@@ -30,6 +30,8 @@ def test_a_class_that_a_member_rules_out_is_ruled_out():
         (torch.ones(2, 3), torch.ones(3), "weights must be 2 numbers"),
         (torch.ones(2, 3), torch.tensor([1.0, -1.0]), "at least 0"),
         (torch.ones(2, 3), torch.zeros(2), "positive sum"),
+        (torch.tensor([[0.5, -0.5]]), None, r"must be in \[0, 1\]; of logits take softmax"),
+        (torch.full((2, 3), torch.nan), None, "must be in"),
     ],
 )
 def test_bad_input(p, w, text):

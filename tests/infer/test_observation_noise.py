@@ -1,6 +1,7 @@
 """Observation noise: a number, fitted, or said by the model; against mixtures written out with SciPy."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,7 @@ def test_quantiles_of_observations(q, x, seed):
     at = got.quantile(q)
     below = stats.norm(got.members.numpy(), got.noise.sqrt().numpy()).cdf(at.numpy()).mean(0)
     np.testing.assert_allclose(below, q, rtol=1e-9)
+    assert torch.equal(got.quantile([q, 0.3])[0], at)
     one = dk.infer.with_noise(given(drawn["mean"].members[:1]), 4.0)
     expected = stats.norm(one.mean.numpy(), 2.0).ppf(q)
     np.testing.assert_allclose(one.quantile(q).numpy(), expected, rtol=1e-9, atol=1e-12)
@@ -175,17 +177,33 @@ def test_a_pair_without_a_regression_is_refused(x, seed):
         (lambda p, h, y: dk.infer.with_noise(p), "the model says nothing of its noise; give noise="),
         (lambda p, h, y: dk.infer.with_noise(h, 0.1), "noise is given twice"),
         (lambda p, h, y: dk.infer.with_noise({"mean": p}), "returns 'mean' and 'log_variance', got 'mean'"),
-        (lambda p, h, y: dk.infer.with_noise(p, 0.0), "noise must be a variance above 0, got 0.0"),
+        (
+            lambda p, h, y: dk.infer.with_noise(p, 0.0),
+            "noise must be a variance above 0, and finite, got 0.0",
+        ),
         (
             lambda p, h, y: dk.infer.with_noise(p, torch.tensor([0.1, -1.0])),
             "noise must be a variance above 0",
+        ),
+        (
+            lambda p, h, y: dk.infer.with_noise(p, math.inf),
+            "noise must be a variance above 0, and finite, got inf",
+        ),
+        (lambda p, h, y: dk.infer.with_noise(p, "much"), "noise must be a variance above 0, got a str"),
+        (lambda p, h, y: dk.infer.fit_noise(h, y), "fit_noise takes one Prediction, got a dict"),
+        (
+            lambda p, h, y: dk.infer.with_noise(replace(p, task="classification"), 1.0),
+            "observation noise is of a regression",
         ),
         (
             lambda p, h, y: dk.infer.with_noise(p, torch.ones(5)),
             r"must broadcast to .* \(4, 6, 2\), got \(5,\)",
         ),
         (lambda p, h, y: dk.infer.with_noise(p, 1.0).log_likelihood(y[:3]), r"shape \(6, 2\), got \(3, 2\)"),
-        (lambda p, h, y: dk.infer.with_noise(p, 1.0).quantile(1.0), "q must be above 0 and below 1, got 1.0"),
+        (
+            lambda p, h, y: dk.infer.with_noise(p, 1.0).quantile(1.0),
+            "q must be above 0 and below 1, .* got 1.0",
+        ),
         (lambda p, h, y: dk.infer.fit_noise(p, y[:, :1]), r"target must have shape \(6, 2\), got \(6, 1\)"),
         (lambda p, h, y: dk.infer.fit_noise(p, y * math.nan), "all of them finite"),
         (lambda p, h, y: dk.infer.fit_noise(p, p.members[0]), "members predict all targets exactly"),

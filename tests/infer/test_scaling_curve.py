@@ -75,6 +75,17 @@ def test_averages_get_better_and_steadier(x, seed):
     assert got.sd[1] < got.sd[0]
 
 
+def test_targets_may_be_arrays_or_lists(x, y, seed):
+    options = dict(seed=seed, ks=(1, 2), repetitions=1)
+    model = net()
+    expected = dk.infer.scaling_curve(model, x, y, **options)
+    for targets in (y.numpy(), y.tolist()):
+        got = dk.infer.scaling_curve(model, x, targets, **options)
+        assert (got.error, got.scaled) == (expected.error, expected.scaled)
+    with pytest.raises(ConfigError, match="ks must be whole numbers of at least 1, got 3"):
+        dk.infer.scaling_curve(model, x, y, seed=seed, ks=3)
+
+
 def test_loaders_and_models_stay_as_they_are(x, y, seed):
     model = nn.Sequential(nn.BatchNorm1d(4), net()).double().train()
     before = copy.deepcopy(model.state_dict())

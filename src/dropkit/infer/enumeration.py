@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from dropkit.core import ConfigError, DataError, InputError
+from dropkit.core import ConfigError, DataError, InputError, whole_number
 from dropkit.infer.inputs import check_device, count_samples
 from dropkit.infer.prediction import Task, entropy
 from dropkit.random import GivenMasks
@@ -119,6 +119,8 @@ def enumerate_masks(
             f"task must be None, 'classification' or 'regression', and outputs 'logits' or 'probabilities', got "
             f"{task!r} and {outputs!r}"
         )
+    if whole_number(max_units) is None or max_units < 1:
+        raise ConfigError(f"max_units must be a whole number of at least 1, got {max_units!r}")
     count = count_samples(inputs, forward_kwargs, batch_dim)
     check_device(model, (inputs, forward_kwargs))
     with torch.inference_mode():

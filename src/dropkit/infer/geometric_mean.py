@@ -7,6 +7,8 @@ from torch import Tensor
 
 from dropkit.core import DataError
 
+_SLACK = 1e-2  # by which those of half precision may be off
+
 
 def geometric_mean(probabilities: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the normalised geometric mean of members' class probabilities.
@@ -31,6 +33,8 @@ def geometric_mean(probabilities: Tensor, weights: Tensor | None = None) -> Tens
             f"probabilities must be floating point of shape (T, *, C) with T >= 1, got {probabilities.dtype} of shape "
             f"{tuple(probabilities.shape)}"
         )
+    if not bool(((probabilities >= 0) & (probabilities <= 1 + _SLACK)).all()):  # NaN included
+        raise DataError("probabilities must be in [0, 1]; of logits take softmax first")
     given = torch.ones(len(probabilities)) if weights is None else weights
     if given.shape != probabilities.shape[:1] or not bool((given >= 0).all()) or not float(given.sum()) > 0:
         raise DataError(

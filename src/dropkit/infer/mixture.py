@@ -12,10 +12,13 @@ from dropkit.core import ConfigError, DataError
 
 def check_noise(noise: float | Tensor, like: Tensor) -> Tensor:
     """Return noise variances of the shape of members ``like``, or raise ``ConfigError`` unless all are above 0."""
-    variance = torch.as_tensor(noise, dtype=like.dtype, device=like.device)
-    if not bool((variance > 0).all()):
-        shown = noise if not isinstance(noise, Tensor) or noise.ndim == 0 else "a tensor with others"
-        raise ConfigError(f"noise must be a variance above 0, got {shown!r}")
+    try:
+        variance = torch.as_tensor(noise, dtype=like.dtype, device=like.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(f"noise must be a variance above 0, got a {type(noise).__name__}") from None
+    if not bool(((variance > 0) & variance.isfinite()).all()):
+        shown = "a tensor with others" if isinstance(noise, Tensor) and noise.ndim else float(noise)
+        raise ConfigError(f"noise must be a variance above 0, and finite, got {shown!r}")
     try:
         return variance.expand(like.shape)
     except RuntimeError:
@@ -35,7 +38,7 @@ class MixtureLikelihood:
     """
 
     def __init__(self, target: Tensor) -> None:
-        self._target = target.double()
+        self._target = torch.as_tensor(target).double()
         self._total: Tensor | None = None
         self._count = 0
 

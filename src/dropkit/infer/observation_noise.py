@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from dropkit.infer.mixture import MixtureLikelihood, check_noise
 from dropkit.infer.outputs import HEADS
 from dropkit.infer.predicting import predict
 from dropkit.infer.prediction import Prediction
+from dropkit.infer.quantiles import check_probabilities
 from dropkit.random import child_seed
 
 Predicted = Prediction | Mapping[str, Prediction]
@@ -52,10 +53,17 @@ class NoisyPrediction:
         likelihood.add(self.members, self.noise)
         return likelihood.value.to(self.members.dtype)
 
-    def quantile(self, q: float) -> Tensor:
-        """Return the quantile ``q`` in ``(0, 1)`` of an observation, shape ``(N, *out)``, by bisection."""
-        if not 0.0 < q < 1.0:
-            raise ConfigError(f"q must be above 0 and below 1, got {q!r}")
+    def quantile(self, q: float | Sequence[float] | Tensor) -> Tensor:
+        """Return quantiles of an observation, shape ``(N, *out)`` or ``(Q, N, *out)``, by bisection.
+
+        Args:
+            q: Probability in ``(0, 1)``, or several in a list or a 1-d tensor.
+        """
+        wanted = check_probabilities(q, ends=False)
+        found = [self._quantile(float(one)) for one in wanted.reshape(-1)]
+        return torch.stack(found) if wanted.ndim else found[0]
+
+    def _quantile(self, q: float) -> Tensor:
         centre, scale = self.members.double(), self.noise.double().sqrt()
         reach = torch.special.ndtri(torch.tensor(q, dtype=torch.float64)) * scale  # of each member's own
         low, high = (centre + reach).amin(0), (centre + reach).amax(0)
@@ -86,6 +94,8 @@ def with_noise(prediction: Predicted, noise: float | Tensor | None = None) -> No
         arXiv:1703.04977, eq. 9; with a number, Gal and Ghahramani, ICML 2016, arXiv:1506.02142, eq. 7.
     """
     mean, given = _heads(prediction, noise)
+    if mean.task == "classification":
+        raise ConfigError("observation noise is of a regression; predict with task='regression'")
     members = mean.members
     variance = check_noise(given, members)
     return NoisyPrediction(mean.mean, mean.variance, variance.mean(0), members, variance)
@@ -103,7 +113,7 @@ def fit_noise(prediction: Prediction, target: Tensor, *, per_output: bool = Fals
         Tensor: 0-d, or of shape ``out``; its inverse is tau.
 
     Raises:
-        ConfigError: Members were not kept, or the shapes differ.
+        ConfigError: Members were not kept, the shapes differ, or the model says its noise itself.
         DataError: There are no targets, they are not finite, or members predict them all exactly, so that no noise is
             small enough.
 
@@ -111,7 +121,11 @@ def fit_noise(prediction: Prediction, target: Tensor, *, per_output: bool = Fals
         Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016, arXiv:1506.02142, eq. 8, whose maximum
         this is. *Departures*: theirs is chosen on a grid.
     """
-    members, y = prediction.members.double(), target.double()
+    if not isinstance(prediction, Prediction):
+        raise ConfigError(
+            f"fit_noise takes one Prediction, got a {type(prediction).__name__}; a model that says its noise needs none"
+        )
+    members, y = prediction.members.double(), torch.as_tensor(target).double()
     if members.shape[1:] != y.shape:
         raise ConfigError(f"target must have shape {tuple(members.shape[1:])}, got {tuple(y.shape)}")
     if y.numel() == 0 or not bool(y.isfinite().all()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from dropkit.core import ConfigError
 from dropkit.infer.mixture import MixtureLikelihood, check_noise
+from dropkit.infer.quantiles import check_probabilities, quantiles
 
 Task = Literal["classification", "regression"]
 Mode = Literal["vmap", "expand", "loop"]
@@ -70,14 +72,13 @@ class Prediction:
         """Entropy minus expected entropy in nats, shape ``(N,)``, at least 0: how much the members disagree."""
         return (self.entropy - self.expected_entropy).clamp(min=0.0)
 
-    def quantile(self, q: float | Tensor) -> Tensor:
+    def quantile(self, q: float | Sequence[float] | Tensor) -> Tensor:
         """Return quantiles over the members, shape ``(N, *out)`` or ``(Q, N, *out)``; needs ``keep_members=True``.
 
         Args:
-            q: Probability in ``[0, 1]``, or several in a 1-d tensor.
+            q: Probability in ``[0, 1]``, or several in a list or a 1-d tensor.
         """
-        wanted = q if isinstance(q, float) else q.to(self.members.dtype)
-        return torch.quantile(self.members, wanted, dim=0)
+        return quantiles(self.members, check_probabilities(q, ends=True))
 
     def log_likelihood(self, target: Tensor, *, noise: float | Tensor) -> Tensor:
         """Return ``log p(target)`` under the mixture of the members' normal distributions, shape ``(N,)``.

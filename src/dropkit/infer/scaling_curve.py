@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from dropkit.core import ConfigError, DataError, whole_number
@@ -49,7 +51,7 @@ class ScalingCurve:
 def scaling_curve(
     model: nn.Module,
     x: Any,
-    y: Tensor,
+    y: Tensor | npt.ArrayLike,
     *,
     seed: int,
     ks: Iterable[int] = _KS,
@@ -94,6 +96,7 @@ def scaling_curve(
     for name in ("members", "keep_members", "tolerance"):
         if name in options:
             raise ConfigError(f"{name} cannot be given: ks and repetitions decide which members are needed")
+    y = torch.as_tensor(y)
     inputs = x if isinstance(x, tuple) else (x,)
     forward = {name: value for name, value in options.items() if name not in ("mode", "memory")}
     scaled = plain_pass(model, *inputs, **forward)
@@ -128,6 +131,8 @@ def scaling_curve(
 
 
 def _checked_counts(ks: Iterable[int]) -> tuple[int, ...]:
+    if not isinstance(ks, Iterable):
+        raise ConfigError(f"ks must be whole numbers of at least 1, got {ks!r}")
     counts = sorted({whole_number(k) or 0 for k in ks})
     if not counts or counts[0] < 1:
         raise ConfigError(f"ks must be whole numbers of at least 1, got {list(ks)!r}")
