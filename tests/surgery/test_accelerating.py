@@ -14,7 +14,7 @@ from dropkit import ops
 from dropkit.ops.drop import drop
 from dropkit.surgery.builtin import built_in, own_function
 from dropkit.surgery.existing import CALLS
-from dropkit.surgery.mentions import mentions_dropout
+from dropkit.surgery.mentions import Mentions
 from tests.laws import assert_frequency
 
 from .models import CNN, MLP, DropPath, Inner, Mixed, assert_same, snapshot, streamed
@@ -455,4 +455,4 @@ def test_of_torchs_own_modules_those_that_call_a_function_that_drops_are_known()
     [(Mixed(), True), (Inner(0.1), True), (MLP(), False), (CNN(), False), (DropPath(0.1), False)],
 )
 def test_what_code_mentions(model, expected):
-    assert mentions_dropout(model) is expected
+    assert Mentions().dropout(model) is expected

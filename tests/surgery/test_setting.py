@@ -1,4 +1,5 @@
 import copy
+import random
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 import dropkit as dk
 from dropkit.core import NoMatchError, PlanError, RateError
+from dropkit.surgery import mentions
 from tests.surgery.auditing import models
 
 X = torch.ones(4, 2, 8)
@@ -206,3 +208,92 @@ def test_rates_that_are_set_at_calls_leave_a_model_whole_for_the_compiler():
 def test_a_pattern_that_is_none_is_refused():
     with pytest.raises(PlanError, match=r"at='re:\(' is not a regular expression"):
         dk.set_rate(nn.Dropout(0.5), 0.1, at="re:(")
+
+
+class ByHand(nn.Module):
+    """Draws in a helper, in a way of its own."""
+
+    def forward(self, x):
+        return self._noisy(x) if self.training else x
+
+    def _noisy(self, x):
+        return x * (torch.rand_like(x) > 0.3)
+
+
+class Drawing(nn.Module):
+    def __init__(self, draw):
+        super().__init__()
+        self.drop, self.inside, self.draw = (
+            nn.Dropout(0.1),
+            nn.Sequential(ByHand(), models.DropPath(0.2)),
+            draw,
+        )
+
+    def reset(self):
+        return torch.rand(3)  # no forward leads here
+
+    def forward(self, x):
+        return self.draw(self.inside(self.drop(x)))
+
+
+def in_place(x):
+    return x * torch.empty_like(x).bernoulli_(0.5)
+
+
+def of_python(x):
+    return x if random.random() < 0.5 else x * 0
+
+
+def test_what_is_drawn_by_hand_is_named_once_where_every_rate_is_meant():
+    both = Drawing(in_place)
+    with pytest.warns(UserWarning, match="by hand") as caught:
+        dk.set_rate(both, 0.0).revert()
+    assert len(caught) == 1
+    assert r"as in '(model)' (Drawing), 'inside.0' (ByHand);" in str(caught[0].message)
+    assert "\n" not in str(caught[0].message)
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="'.model.' .Drawing., 'inside.0'"):
+        dk.set_rate(Drawing(of_python), 0.0)
+    with pytest.warns(UserWarning, match="as in 'inside.0' .ByHand.;"):
+        dk.set_rate(Drawing(nn.Identity()), 0.0)
+    dk.set_rate(Drawing(in_place), 0.0, at=["drop", "inside.1"])  # what is named is all that is meant
+    uncontrollable = {site.id for site in dk.audit(both, X).sites if not site.controllable}
+    assert uncontrollable == {":bernoulli#0", "inside.0:rand_like#0"}
+
+
+def test_modules_that_are_alike_are_read_once(monkeypatch):
+    read = []
+    monkeypatch.setattr(mentions._Search, "finds", lambda self, function: read.append(function) or False)
+    known = mentions.Mentions()
+    blocks = [Calling() for _ in range(5)]
+    assert not any(known.dropout(block) for block in blocks)
+    once = len(read)
+    assert once > 0
+    blocks[0].drop = nn.Identity()  # a child of another class
+    blocks[1].more = of_python
+    for block in blocks[:2]:
+        mentions.Mentions().dropout(block)
+        assert len(read) > once
+        once = len(read)
+    again = mentions.Mentions()
+    again.dropout(blocks[0])
+    before = len(read)
+    again.dropout(blocks[1])
+    assert len(read) > before
+    before = len(read)
+    again.dropout(blocks[0])
+    again.drawing(blocks[0])
+    assert len(read) == before + 1  # the forward, for something else
+
+
+def test_what_differs_in_what_it_leads_to_is_told_apart():
+    class Leads(nn.Module):
+        def __init__(self, function):
+            super().__init__()
+            self.function = function
+
+        def forward(self, x):
+            return self.function(x)
+
+    known = mentions.Mentions()
+    assert [known.dropout(Leads(f)) for f in (torch.relu, F.dropout, of_python, F.dropout)] == [0, 1, 0, 1]

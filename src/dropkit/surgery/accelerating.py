@@ -21,7 +21,7 @@ from dropkit.surgery.builtin import (
 )
 from dropkit.surgery.calls import CallForward
 from dropkit.surgery.existing import dropout_class
-from dropkit.surgery.mentions import mentions_dropout, scripted_dropout
+from dropkit.surgery.mentions import Mentions, scripted_dropout
 from dropkit.surgery.plans import Site
 from dropkit.surgery.rates import shown
 from dropkit.surgery.table import table
@@ -131,7 +131,7 @@ def acceleration_of(forward: Any) -> Acceleration | None:
 
 def attach(tree: Tree, acceleration: Acceleration) -> bool:
     """Put stand-ins where a call may drop. Return whether one surely can."""
-    certain = False
+    certain, mentions = False, Mentions()
     watch_root = has_foreign_hooks(tree)
     for name, module in tree.modules.items():
         if name in tree.scripted:
@@ -143,7 +143,7 @@ def attach(tree: Tree, acceleration: Acceleration) -> bool:
             certain = True
         else:
             known = built_in(module)
-            mentioned = not known and mentions_dropout(module)
+            mentioned = not known and mentions.dropout(module)
             own = own_function(module)
             watched = not known or own is not None or (watch_root and not name)
             if watched or has_fast_path(module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -20,7 +21,7 @@ from dropkit.surgery.calls import CallForward
 from dropkit.surgery.configs import configs, rate_fields
 from dropkit.surgery.existing import PLAIN, Existing
 from dropkit.surgery.existing.protocol import Arguments
-from dropkit.surgery.mentions import mentions_dropout
+from dropkit.surgery.mentions import Mentions
 from dropkit.surgery.plans import Site, site_id
 from dropkit.surgery.trace import trace
 from dropkit.surgery.tree import Tree, type_names
@@ -158,7 +159,8 @@ def set_rate(
     Dropout modules of torch and of this library, recurrent and attention modules, and stochastic depth and its like of
     other libraries have theirs in an attribute, which is set. Calls of ``F.dropout`` and its relatives and of
     ``F.scaled_dot_product_attention`` get theirs when they are made, while they drop: in training mode, or wherever the
-    model calls them so. Where ``at`` means every site, so have the rate fields of Hugging Face configurations.
+    model calls them so. Where ``at`` means every site, so have the rate fields of Hugging Face configurations, and a
+    warning names the modules whose code draws random numbers by hand, which no rate reaches.
 
     Args:
         model: Any module, which may be compiled or wrapped in DDP.
@@ -186,9 +188,12 @@ def set_rate(
         for name, module in rated_modules(tree)
         if (attribute := _attribute(module)) and _meant(address, name, module, attribute)
     ]
-    callers = _callers(tree, address)
+    mentions = Mentions()
+    callers = _callers(tree, address, mentions)
     settings = [(module, Setting(address, value, name, met)) for name, module in callers]
-    settings += [(module, Setting(_NOWHERE, value, name, met)) for name, module in _below(tree, callers)]
+    settings += [
+        (module, Setting(_NOWHERE, value, name, met)) for name, module in _below(tree, callers, mentions)
+    ]
     for module, _, attribute, _, _ in changed:
         setattr(module, attribute, value)
     for module, setting in settings:
@@ -210,7 +215,25 @@ def set_rate(
         applied.revert()
         raise
     forget_compiled_code()
+    if address.patterns == ("*",) and (by_hand := _by_hand(tree, mentions)):
+        warnings.warn(
+            f"set_rate cannot reach random numbers that a forward draws by hand, as in {', '.join(by_hand)}; what they "
+            "drop stays as it is: see dropkit.audit(model, *example_inputs)",
+            stacklevel=2,
+        )
     return applied
+
+
+def _by_hand(tree: Tree, mentions: Mentions) -> list[str]:
+    """Return the modules, and their classes, whose forward seems to drop in a way of its own at no rate of its own."""
+    return [
+        f"{name or '(model)'!r} ({type(module).__name__})"
+        for name, module in tree.modules.items()
+        if name not in tree.scripted
+        and not built_in(module)
+        and not _attribute(module)
+        and mentions.drawing(module)
+    ]
 
 
 def _attribute(module: nn.Module) -> str:
@@ -231,11 +254,11 @@ def _meant(address: Address, name: str, module: nn.Module, attribute: str) -> bo
     return address.matches(name, names) and not (quiet and address.patterns == ("*",))
 
 
-def _callers(tree: Tree, address: Address) -> list[tuple[str, nn.Module]]:
+def _callers(tree: Tree, address: Address, mentions: Mentions) -> list[tuple[str, nn.Module]]:
     """Return the modules whose calls the address may mean: those whose code is not known."""
     found = []
     for name, module in tree.modules.items():
-        if name in tree.scripted or built_in(module) or not mentions_dropout(module):
+        if name in tree.scripted or built_in(module) or not mentions.dropout(module):
             continue
         wide = any(p.startswith("re:") for p in address.patterns)
         functions = ("dropout", "scaled_dot_product_attention")
@@ -244,7 +267,9 @@ def _callers(tree: Tree, address: Address) -> list[tuple[str, nn.Module]]:
     return found
 
 
-def _below(tree: Tree, callers: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.Module]]:
+def _below(
+    tree: Tree, callers: list[tuple[str, nn.Module]], mentions: Mentions
+) -> list[tuple[str, nn.Module]]:
     """Return the modules inside the callers whose own calls must be told from theirs."""
     meant = {id(module) for _, module in callers}
     inside = {id(module) for _, caller in callers for module in caller.modules()} - meant
@@ -253,7 +278,7 @@ def _below(tree: Tree, callers: list[tuple[str, nn.Module]]) -> list[tuple[str, 
         for name, module in tree.modules.items()
         if id(module) in inside
         and name not in tree.scripted
-        and (_attribute(module) or mentions_dropout(module))
+        and (_attribute(module) or mentions.dropout(module))
     ]
 
 
