@@ -52,7 +52,7 @@ def test_batch_bald_does_not_take_a_case_twice_over():
 
 
 def test_bald_is_the_mutual_information_of_label_and_member(numbers):
-    p = members(numbers, count=7, cases=40, classes=4)
+    p = members(numbers, count=7, cases=40, classes=4, sharp=1.0)
     p[:, 0] = np.eye(4)[0]  # sure, and agreed upon
     p[:, 1] = p[0, 1]  # unsure, and agreed upon
     mean = p.mean(axis=0)
@@ -62,6 +62,9 @@ def test_bald_is_the_mutual_information_of_label_and_member(numbers):
     np.testing.assert_allclose(bald(p), divergence, atol=1e-12)
     assert (bald(p) >= 0).all()
     np.testing.assert_allclose(bald(p)[:2], 0, atol=1e-12)
+    agreed = bald(np.repeat(p[:1].reshape(1, 40, 4), 7, axis=0))
+    assert (agreed >= 0).all()
+    np.testing.assert_allclose(agreed, 0, atol=1e-12)
     np.testing.assert_allclose(bald(p[:1]), 0, atol=1e-12)  # one member tells nothing of others
     assert (least_confidence(p) >= 0).all()
 

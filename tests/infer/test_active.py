@@ -77,6 +77,7 @@ def test_rounds_of_random_choices_differ():
     learner = ActiveLearning(1000, acquisition="random", seed=1)
     first = learner.ask(None, 5)
     learner.tell(first, np.zeros(5))
+    assert learner.state_dict()["rounds"] == 1
     assert learner.ask(None, 5).tolist() != first.tolist()
 
 

@@ -55,10 +55,10 @@ def test_it_is_one_regression_a_class_made_to_sum_to_one(ties, numbers):
 
 
 def test_rows_of_which_nothing_is_known_become_uniform():
-    fitted = IsotonicCalibration().fit([[0.9, 0.1, 0.0], [0.1, 0.9, 0.0], [0.5, 0.5, 0.0]], [1, 0, 2])
-    flat = IsotonicCalibration().fit(np.eye(3), [1, 2, 0]).probabilities(np.eye(3))
-    np.testing.assert_allclose(flat.sum(axis=1), 1)
-    np.testing.assert_allclose(fitted.probabilities([[0.5, 0.5, 0.0]]).sum(), 1)
+    fitted = IsotonicCalibration().fit(np.eye(4)[:3] * 0.8 + 0.05, [0, 1, 2])  # the fourth never occurs
+    np.testing.assert_allclose(fitted.probabilities([[0.0, 0.0, 0.0, 1.0]]), 0.25)
+    wrong = IsotonicCalibration().fit(np.eye(3), [1, 2, 0]).probabilities(np.eye(3))
+    np.testing.assert_allclose(wrong, 1 / 3)
     alone = IsotonicCalibration().fit([[0.3, 0.7]], [1])  # one case: all that is known
     np.testing.assert_allclose(alone.probabilities([[0.9, 0.1]]), [[0.0, 1.0]])
 

@@ -31,6 +31,26 @@ MUTANTS = [
         "infer/test_geometric_mean.py",
     ),
     ("infer/conformal.py", "(len(s) + 1) * level", "len(s) * level", "infer/test_conformal.py"),
+    (
+        "infer/conformal.py",
+        "np.cumsum(ordered, axis=1) - ordered",
+        "np.cumsum(ordered, axis=1) - ordered[:, :1]",
+        "infer/test_conformal.py",
+    ),
+    ("infer/scaling.py", "gaps[gaps > 0].min() / _SURE", "gaps.max() / 1e3", "infer/test_scaling.py"),
+    (
+        "infer/isotonic.py",
+        "isotonic_regression(share, weights=count)",
+        "isotonic_regression(share)",
+        "infer/test_isotonic.py",
+    ),
+    (
+        "infer/acquisition.py",
+        "/ (_CONFIGURATIONS * share[taken])",
+        "/ _CONFIGURATIONS",
+        "infer/test_acquisition.py",
+    ),
+    ("infer/active.py", 'self._rounds = int(state["rounds"])', "pass", "infer/test_active.py"),
     ("infer/ensembling.py", "math.lcm(", "max(1, ", "infer/test_ensembling.py"),
     ("surgery/sampling.py", "name in callers", "True", _PREDICTING),
     (

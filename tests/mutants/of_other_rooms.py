@@ -27,6 +27,18 @@ MUTANTS = [
     ("study/fingerprint.py", "in part.take(some)", "in part.take(some)[:1]", "study/test_fingerprint.py"),
     ("study/fingerprint.py", "_add_part(digest, part)", "pass", "study/test_fingerprint.py"),
     ("study/study.py", "fingerprint=facts.fingerprint)", "fingerprint=None)", "study/test_fingerprint.py"),
+    (
+        "stats/calibration.py",
+        "-(-len(confidence) * np.arange",
+        "(len(confidence) * np.arange",
+        "stats/test_calibration.py",
+    ),
+    (
+        "stats/brier.py",
+        "(table.accuracy - base) ** 2",
+        "(table.confidence - base) ** 2",
+        "stats/test_brier.py",
+    ),
     ("stats/wording.py", "factor * value for value", "value for value", "stats/test_wording.py"),
     ("report/verdict.py", "not is_share(study.metric)", "True", "report/test_verdict.py"),
     ("surgery/rules.py", "if name not in known:", "if False:", "surgery/test_rules.py"),

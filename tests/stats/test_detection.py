@@ -45,3 +45,6 @@ def test_the_interval_is_reproducible():
 def test_bad_input():
     with pytest.raises(DataError, match=r"positive must be scores of shape \(N,\)"):
         detection([], [1.0])
+    for resamples in (0, 1, 2.5):
+        with pytest.raises(DataError, match="resamples must be a whole number of at least 2"):
+            detection_interval([1.0], [0.0], resamples=resamples)

@@ -29,7 +29,7 @@ def conformal_quantile(scores: npt.ArrayLike, level: float) -> float:
     s = as_floats(scores, "scores")
     if s.ndim != 1:
         raise DataError(f"scores must have shape (n,), one a case, got {s.shape}")
-    rank = math.ceil((len(s) + 1) * level * (1 - 1e-12))  # 0.9 * 10 is 9.000000000000002
+    rank = math.ceil((len(s) + 1) * level * (1 - 1e-12))  # 100 * 0.55 is 55.00000000000001
     return float(np.partition(s, rank - 1)[rank - 1]) if rank <= len(s) else math.inf
 
 

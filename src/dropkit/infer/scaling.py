@@ -109,9 +109,7 @@ class VectorScaling:
         rows = np.arange(count)
         centre, spread = z.mean(axis=0), z.std(axis=0)
         spread[spread == 0.0] = 1.0
-        z = (
-            z - centre
-        ) / spread  # so that one step length suits all parameters, whatever the scale of the logits
+        z = (z - centre) / spread  # one step length then suits all parameters
 
         def loss(parameters: Floats) -> tuple[float, Floats]:
             weight, bias = parameters[:classes], parameters[classes:]
