@@ -76,7 +76,7 @@ def test_averages_get_better_and_steadier(x, seed):
 
 
 def test_targets_may_be_arrays_or_lists(x, y, seed):
-    options = dict(seed=seed, ks=(1, 2), repetitions=1)
+    options = {"seed": seed, "ks": (1, 2), "repetitions": 1}
     model = net()
     expected = dk.infer.scaling_curve(model, x, y, **options)
     for targets in (y.numpy(), y.tolist()):
