@@ -57,6 +57,7 @@ def test_regression_has_risk_and_no_reliability(tmp_path):
     found = part(fake.write(tmp_path))
     assert "Risk and coverage" in found
     assert ">log-likelihood</th>" in found
+    assert "observation noise" in found
     assert "Reliability" not in found
     assert "gallery" not in found
 

@@ -1,5 +1,7 @@
 """A run can be opened again: the same model that was tested, whichever way it is named."""
 
+import shutil
+
 import pytest
 
 import dropkit as dk
@@ -82,6 +84,14 @@ def test_a_run_is_found_by_all_its_names(finished):
 def test_a_run_that_is_not_there_is_refused(finished, tail):
     with pytest.raises(FolderError):
         find_run(f"{finished.path}{tail}")
+
+
+def test_an_unfinished_study_has_no_best_plan_yet(finished, tmp_path):
+    folder = shutil.copytree(finished.path, tmp_path / "study")
+    records.results_path(folder).unlink()
+    with pytest.raises(FolderError, match=r"is not finished, .* name a run: grid@0\.4--0, "):
+        find_run(str(folder))
+    assert find_run(f"{folder}:none--1") == (folder, "none", 1)
 
 
 def test_a_plan_that_is_not_there_is_refused_with_the_nearest(finished):

@@ -195,9 +195,17 @@ def _table(study: Study, voices: Sequence[_Voice]) -> Html:
         name = join(el("i", class_=f"swatch c{color(study, voice.plan)}"), _name(study, voice))
         rows.append(el("tr", el("th", name, scope="row"), [el("td", cell) for cell in cells]))
     head = el("thead", el("tr", [el("th", text, scope="col") for text in heads]))
-    note = "AURC is the area under the curve of risk and coverage: the smaller, the better mistakes are foreseen."
+    notes = []
+    if "log_likelihood" in metrics:
+        notes += [
+            "The log-likelihood is an example's mean, with observation noise as likely as can be on validation."
+        ]
+    if kinds:
+        notes += [
+            "AURC is the area under the curve of risk and coverage: the smaller, the better mistakes are foreseen."
+        ]
     built = scroll("Uncertainty in numbers", el("table", head, el("tbody", rows)))
-    return join(built, el("p", note, class_="note") if kinds else None)
+    return join(built, el("p", " ".join(notes), class_="note") if notes else None)
 
 
 def _gallery(study: Study, record: PredictionRecord, answers: Answers) -> Html:

@@ -137,6 +137,11 @@ def best_candidates(folder: Path) -> tuple[str, str | None]:
 
 def _best(folder: Path) -> tuple[str, int]:
     records.read_study(folder)
+    if not records.results_path(folder).exists():
+        raise FolderError(
+            f"{folder} is not finished, so no plan is the best yet; start the study again, which goes on, or name a run: "
+            f"{_listed(folder)}"
+        )
     _, best = best_candidates(folder)
     runs = records.load_runs(folder)
     seeds = load_config(folder / "config.toml").seeds
