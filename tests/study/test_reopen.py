@@ -63,7 +63,8 @@ def test_regression_is_in_the_targets_own_unit_with_conformal_intervals(regressi
     record = records.load_runs(regression)["hidden", 0]
     assert found.metrics("plain")["rmse"] == pytest.approx(record.test["rmse"], rel=1e-5)
     low, high = intervals(fitted, fitted, 0.8)
-    inside = ((low <= fitted.target) & (fitted.target <= high)).mean(axis=0)
+    slack = 1e-9  # one target lies at an end, but for rounding
+    inside = ((low - slack <= fitted.target) & (fitted.target <= high + slack)).mean(axis=0)
     rank = -(-(len(low) + 1) * 8 // 10)
     assert (inside == rank / len(low)).all()  # exactly as many as the quantile says
     assert intervals(fitted, found, 0.8)[0].shape == found.target.shape

@@ -139,8 +139,8 @@ def _best(folder: Path) -> tuple[str, int]:
     records.read_study(folder)
     if not records.results_path(folder).exists():
         raise FolderError(
-            f"{folder} is not finished, so no plan is the best yet; start the study again, which goes on, or name a run: "
-            f"{_listed(folder)}"
+            f"{folder} is not finished, so no plan is the best yet; start the study again, which goes on, or name a "
+            f"run: {_listed(folder)}"
         )
     _, best = best_candidates(folder)
     runs = records.load_runs(folder)
