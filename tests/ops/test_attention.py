@@ -1,8 +1,11 @@
 """Attention: PyTorch's own but for the coins, which are those of the reference mask."""
 
+import contextlib
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.utils.checkpoint import checkpoint
 
@@ -301,3 +304,32 @@ def test_other_refusals(rng):
         dk.ops.attention(q, k.double(), v, rate=0.5, training=True)
     with pytest.raises(RuntimeError):  # what PyTorch's own raises
         dk.ops.attention(q, k, v, mask=torch.ones(5, 7), is_causal=True, rate=0.5, training=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("how", ["plain", "is_causal", "mask", "enable_gqa"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_shapes_are_told_without_data(how, dtype, stream, seed):
+    """On tensors that are shapes only, as of a model built under ``torch.device("meta")``."""
+    heads = 2 if how == "enable_gqa" else 4
+    q, k, v = (
+        torch.ones(3, n, length, width, device="meta", dtype=dtype, requires_grad=True)
+        for n, length, width in ((4, 5, 8), (heads, 7, 8), (heads, 7, 6))
+    )
+    more = {"mask": torch.ones(5, 7, dtype=torch.bool, device="meta")} if how == "mask" else {}
+    more |= {how: True} if how in ("is_causal", "enable_gqa") else {}
+    with dk.random.stream(seed) if stream else contextlib.nullcontext():
+        y = dk.ops.attention(q, k, v, rate=0.3, training=True, **more)
+    assert (y.shape, y.dtype, y.device.type) == ((3, 4, 5, 6), dtype, "meta")
+    y.sum().backward()
+    assert [x.grad.shape for x in (q, k, v)] == [q.shape, k.shape, v.shape]
+
+
+@pytest.mark.parametrize("variant", ["attention_dropout", "drop_key", "drop_head"])
+def test_models_without_data_are_run(variant):
+    with torch.device("meta"):
+        model, x = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), torch.ones(3, 5, 8)
+    with dk.accelerate(model):
+        assert model(x).shape == (3, 5, 8)
+    with dk.plan(model, [dk.Rule(at="attention", variant=variant, rate=0.3)]).apply(model):
+        assert model(x).shape == (3, 5, 8)

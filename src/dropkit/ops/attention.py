@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import zip_longest
 from typing import Any
 
@@ -18,6 +19,8 @@ from dropkit.ops.probabilities import normalised, probabilities, scores
 from dropkit.ops.rate import Rate
 from dropkit.ops.reference import check_input, keep_scale
 from dropkit.random import mask_shape, next_key, skip_key
+
+_META = "meta"  # tensors that are shapes only, for which there is no autocast
 
 
 class MaskError(InputError, ValueError, RuntimeError):
@@ -85,10 +88,8 @@ def attention(
         )
     if scale is None:
         scale = q.shape[-1] ** -0.5 if q.shape[-1] else 1.0
-    device = q.device.type
-    if torch.is_autocast_enabled(device):
-        q, k, v, mask = _autocast(torch.get_autocast_dtype(device), q, k, v, mask)
-    with torch.autocast(device, enabled=False):
+    q, k, v, mask = _autocast(q, k, v, mask)
+    with _no_autocast(q.device.type):
         heads = k.shape[-3] if enable_gqa else lead[-1] if lead else 1
         if enable_gqa and v.shape[-3] != heads:
             k, v, heads = *(_repeated(x, lead[-1]) for x in (k, v)), lead[-1]
@@ -132,10 +133,8 @@ def attention_through(
     lead = _check(q, k, v, mask, is_causal, enable_gqa)
     if scale is None:
         scale = q.shape[-1] ** -0.5 if q.shape[-1] else 1.0
-    device = q.device.type
-    if torch.is_autocast_enabled(device):
-        q, k, v, mask = _autocast(torch.get_autocast_dtype(device), q, k, v, mask)
-    with torch.autocast(device, enabled=False):
+    q, k, v, mask = _autocast(q, k, v, mask)
+    with _no_autocast(q.device.type):
         if enable_gqa:
             k, v = (_repeated(x, lead[-1]) for x in (k, v))
         s = scores(q, k, mask, is_causal, scale)
@@ -147,12 +146,20 @@ def _repeated(x: Tensor, heads: int) -> Tensor:
     return x.repeat_interleave(heads // x.shape[-3], -3)
 
 
-def _autocast(dtype: torch.dtype, *tensors: Any) -> tuple[Any, ...]:
+def _autocast(*tensors: Any) -> tuple[Any, ...]:
     """Cast what PyTorch casts before attention under ``torch.autocast``."""
+    device = tensors[0].device.type
+    if device == _META or not torch.is_autocast_enabled(device):
+        return tensors
+    dtype = torch.get_autocast_dtype(device)
     return tuple(
         x.to(dtype) if x is not None and x.is_floating_point() and x.dtype != torch.float64 else x
         for x in tensors
     )
+
+
+def _no_autocast(device: str) -> AbstractContextManager[Any]:
+    return nullcontext() if device == _META else torch.autocast(device, enabled=False)
 
 
 def _check(

@@ -66,6 +66,6 @@ def cannot_take(*tensors: Any) -> str | None:
             return f"its input is a {type(x).__name__}"
         if x.dtype not in _DTYPES:
             return f"its input is {x.dtype}"
-        if x.layout is not torch.strided or x.is_nested or x.is_meta:
+        if x.layout is not torch.strided or x.is_nested:
             return "its input is no dense tensor"
     return None
