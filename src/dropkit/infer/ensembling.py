@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dropkit.core import ConfigError, DataError, NoMatchError, whole_number
-from dropkit.infer.inputs import check_device, count_samples
+from dropkit.infer.inputs import batch_of, check_device
 from dropkit.infer.loading import calls
 from dropkit.infer.outputs import ALONE, Finish
 from dropkit.infer.plain import shared_copy
@@ -141,7 +141,7 @@ class Ensemble:
         parts: list[dict[str, Prediction]] = []
         with torch.inference_mode():
             for batch, named in calls(self.parts[0][0], inputs, forward_kwargs):
-                axis = batch_dim, count_samples(batch, named, batch_dim)
+                axis = batch_of(batch, named, batch_dim)
                 for model, _ in self.parts:
                     check_device(model, (batch, named))
                 if members is not None and not parts and not _find_sites(runners, batch, named):

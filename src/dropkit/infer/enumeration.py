@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dropkit.core import ConfigError, DataError, InputError, whole_number
-from dropkit.infer.inputs import check_device, count_samples
+from dropkit.infer.inputs import batch_of, check_device
 from dropkit.infer.prediction import Task, entropy
 from dropkit.random import GivenMasks
 from dropkit.surgery.sampling import Sampler, sampler
@@ -121,7 +121,7 @@ def enumerate_masks(
         )
     if whole_number(max_units) is None or max_units < 1:
         raise ConfigError(f"max_units must be a whole number of at least 1, got {max_units!r}")
-    count = count_samples(inputs, forward_kwargs, batch_dim)
+    batch_dim, count = batch_of(inputs, forward_kwargs, batch_dim)
     check_device(model, (inputs, forward_kwargs))
     with torch.inference_mode():
         made = sampler(model, inputs, forward_kwargs)

@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_leaves
 from dropkit.core import DataError
 
 
-def count_samples(inputs: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int) -> int:
-    """Return the length of the batch, at ``axis`` of the first tensor among the inputs.
+def batch_of(inputs: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int) -> tuple[int, int]:
+    """Return the axis of the batch, from the front of the first tensor among the inputs, and its length there.
 
     Raises:
         DataError: There is no tensor, no such axis, or no sample.
@@ -24,7 +24,7 @@ def count_samples(inputs: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int)
         raise DataError(f"the inputs have no axis {axis}, got shape {tuple(x.shape)}; set batch_dim")
     if x.shape[axis] == 0:
         raise DataError(f"the inputs hold no sample, got shape {tuple(x.shape)}; give at least one")
-    return int(x.shape[axis])
+    return axis % x.ndim, int(x.shape[axis])
 
 
 def check_device(model: nn.Module, inputs: Any) -> None:

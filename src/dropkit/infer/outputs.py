@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from dropkit.core import DataError
 from dropkit.infer.prediction import Task
 
 ALONE = "output"  # name of a tensor that is all that a model returns
+_SLACK = 1e-2  # by which probabilities of a model in half precision may be off
 HEADS = ("mean", "log_variance")  # of a regression that says how noisy its observations are
 
 
@@ -52,6 +54,11 @@ class Finish:
                     f"output {name!r} of the model is {kind}, not a floating-point tensor; switch it off, or wrap "
                     "the model"
                 )
+            if item.ndim == 0:
+                raise DataError(
+                    f"output {name!r} of the model is one number for the whole batch; return a value for each sample, "
+                    "or leave out what makes it, such as the labels of a loss"
+                )
             if self._classes and (item.ndim < 2 or item.shape[-1] < 2):
                 raise DataError(
                     f"output {name!r} of the model has shape {tuple(item.shape)}, and a classification needs a column "
@@ -61,3 +68,44 @@ class Finish:
         if not found:
             raise DataError("the model returns no tensor")
         return found
+
+
+def axis_of(name: str, shapes: Sequence[Sequence[int]], axis: int, lengths: Sequence[int]) -> int:
+    """Return the axis that output ``name`` of several batches has its samples along: ``axis``, or else the first.
+
+    Args:
+        name: For the error.
+        shapes: Of the output, for each batch.
+        axis: Of the batch in the inputs.
+        lengths: Of the batches.
+
+    Raises:
+        DataError: There is none.
+    """
+    for found in (axis, 0):
+        if all(
+            found < len(shape) and shape[found] == length
+            for shape, length in zip(shapes, lengths, strict=True)
+        ):
+            return found
+    raise DataError(
+        f"output {name!r} of the model has no axis of samples along which batches could be joined: shapes "
+        f"{', '.join(str(tuple(shape)) for shape in shapes[:3])} of batches of {', '.join(map(str, lengths[:3]))}; "
+        "return a value for each sample"
+    )
+
+
+def check_probabilities(values: Tensor) -> None:
+    """Raise ``DataError`` unless the last axis holds probabilities of classes."""
+    if bool(((values < -_SLACK) | (values > 1 + _SLACK)).any()):
+        raise DataError(
+            f"outputs='probabilities' must be in [0, 1], got {float(values.min()):.3g} to "
+            f"{float(values.max()):.3g}; of a model that returns logits say outputs='logits'"
+        )
+    sums = values.sum(-1, dtype=torch.float64)
+    if bool(((sums - 1).abs() > _SLACK).any()):
+        raise DataError(
+            "outputs='probabilities' must sum to 1 over the classes, the last axis, got "
+            f"{float(sums.min()):.3g} to {float(sums.max()):.3g}; of several questions of two answers each leave "
+            "task out"
+        )

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Mapping
-from typing import Any, Literal, cast
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from dropkit.core import ConfigError, DataError, NoMatchError, PlanError
+from dropkit.core import ConfigError, DataError, PlanError
+from dropkit.infer.arguments import check_arguments, check_names
 from dropkit.infer.ensembling import Ensemble
-from dropkit.infer.inputs import check_device, count_samples
+from dropkit.infer.inputs import batch_of, check_device
 from dropkit.infer.loading import calls, loader_of
 from dropkit.infer.members import Members
-from dropkit.infer.outputs import ALONE, Finish
+from dropkit.infer.outputs import ALONE, Finish, axis_of, check_probabilities
 from dropkit.infer.pace import Pace
 from dropkit.infer.prediction import Mode, Moments, Prediction, Task, joined
 from dropkit.infer.progress import Told, length
-from dropkit.random.key import seed_words
+from dropkit.infer.varying import check_varies
 from dropkit.surgery.sampling import Sampler, sampler
 
 _SHARE_OF_MEMORY = 0.25  # of what is free, by default
 _LOOKED_AT = 2  # samples of the forward pass that finds the sites
-_SLACK = 1e-2  # by which probabilities of a model in half precision may be off
 _CHECKED = 64  # members at most between two looks at the error
+_FEWEST = 16  # members before the first of them
 
 
 def predict(
@@ -62,10 +64,11 @@ def predict(
         task: ``"classification"``: everything is of class probabilities; ``"regression"``: of the outputs, with
             ``Prediction.log_likelihood``; None: of the outputs.
         outputs: What a classifier returns.
-        batch_dim: Axis of the batch in inputs, activations and outputs.
+        batch_dim: Axis of the batch in inputs and activations, and in outputs if that is where it is.
         mode: How members run. ``"auto"``: the fastest that the model allows, found by trying; see ``Prediction.mode``.
         memory: Bytes that activations may take at once; None: a quarter of what is free. Members run in chunks.
-        tolerance: Stop once the largest Monte-Carlo standard error of the mean is at most this.
+        tolerance: Stop once the largest Monte-Carlo standard error of the mean is at most this; each batch of a
+            DataLoader by itself.
         keep_members: Whether ``Prediction.members`` is wanted; it takes T times the memory of the output.
         progress: Whether to say on stderr how far it is, once that takes more than two seconds; None: if stderr is a
             terminal.
@@ -85,7 +88,21 @@ def predict(
     Reference:
         Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016, arXiv:1506.02142.
     """
-    _check(model, members, seed, task, outputs, mode, memory, tolerance)
+    if not isinstance(model, nn.Module | Ensemble):
+        raise PlanError(f"the model must be a torch.nn.Module, got {type(model).__name__}")
+    members = check_arguments(
+        members=members,
+        seed=seed,
+        share_masks=share_masks,
+        task=task,
+        outputs=outputs,
+        batch_dim=batch_dim,
+        mode=mode,
+        memory=memory,
+        tolerance=tolerance,
+        keep_members=keep_members,
+        progress=progress,
+    )
     if isinstance(model, Ensemble):
         if not share_masks or mode not in ("auto", "loop") or memory is not None or tolerance is not None:
             raise ConfigError(
@@ -102,41 +119,57 @@ def predict(
             keep_members=keep_members,
             **forward_kwargs,
         )
+    check_names(model, forward_kwargs, inspect.signature(predict).parameters)
     loader = loader_of(inputs)
-    if loader is not None and tolerance is not None:
-        raise ConfigError("tolerance needs all inputs at once; give tensors, not a DataLoader")
+    if loader is not None and tolerance is not None and keep_members:
+        raise ConfigError(
+            "with a tolerance every batch of a DataLoader stops at a number of members of its own, which cannot be "
+            "kept together; leave out keep_members, or give tensors"
+        )
     finish = Finish(task, outputs)
     parts: list[dict[str, Prediction]] = []
+    sizes: list[int] = []
+    runner: Members | None = None
     first, needed, longest, made, pace = 0, 0, 1, None, None
     told = Told(length(loader), progress)
     for batch, named in told.batches(calls(model, inputs, forward_kwargs)):
-        size = count_samples(batch, named, batch_dim)
+        axis, size = batch_of(batch, named, batch_dim)
         check_device(model, (batch, named))
         with torch.inference_mode():
             if made is None:
-                made, needed = _look(model, batch, named, batch_dim, size)
+                made, needed = _look(model, batch, named, axis, size)
                 longest = size
-            pace = pace or Pace(None if mode == "auto" else mode, made.before, can_expand=batch_dim == 0)
+            pace = pace or Pace(None if mode == "auto" else mode, made.before, can_expand=axis == 0)
             runner = Members(
                 made,
                 batch,
                 named,
                 seed=seed,
-                batch=(batch_dim, size),
+                batch=(axis, size),
                 shared=share_masks,
                 first=first,
                 finish=finish,
             )
             largest = _largest(
-                -(-needed * size // longest), memory, members if tolerance is None else _CHECKED
+                -(-needed * size // longest),
+                memory,
+                members if tolerance is None else _between_looks(members),
             )
             parts.append(_gather(runner, made, pace, members, largest, tolerance, task, keep_members, told))
         first += size
-    if not parts:
+        sizes.append(size)
+    if made is None or runner is None:
         raise DataError("the DataLoader is empty; there is nothing to predict")
-    _check_varies(parts, cast(Sampler, made), members)
-    whole = {name: joined([part[name] for part in parts], batch_dim) for name in parts[0]}
+    with torch.inference_mode():
+        check_varies([prediction for part in parts for prediction in part.values()], runner.one, made.sites)
+    whole = {name: _whole(name, [part[name] for part in parts], axis, sizes) for name in parts[0]}
     return whole[ALONE] if finish.alone else whole
+
+
+def _whole(name: str, parts: list[Prediction], axis: int, sizes: list[int]) -> Prediction:
+    if len(parts) == 1:
+        return parts[0]
+    return joined(parts, axis_of(name, [part.mean.shape for part in parts], axis, sizes))
 
 
 def _gather(
@@ -157,43 +190,23 @@ def _gather(
         made.check()
         used = way
         for name, values in chunk.items():
-            if task == "classification" and bool(((values < -_SLACK) | (values > 1 + _SLACK)).any()):
-                raise DataError(
-                    f"outputs='probabilities' must be in [0, 1], got {float(values.min()):.3g} to "
-                    f"{float(values.max()):.3g}; of a model that returns logits say outputs='logits'"
-                )
+            if task == "classification":
+                check_probabilities(values)
             moments.setdefault(name, Moments(task, keep)).add(values)
             dtypes[name] = values.dtype
-        if tolerance is not None and max(m.largest_error for m in moments.values()) <= tolerance:
+        if tolerance is not None and _is_known(moments.values(), tolerance):
             break
     return {name: held.prediction(used, dtypes[name]) for name, held in moments.items()}
 
 
-def _check(
-    model: Any,
-    members: Any,
-    seed: Any,
-    task: Any,
-    outputs: Any,
-    mode: Any,
-    memory: Any,
-    tolerance: Any,
-) -> None:
-    if not isinstance(model, nn.Module | Ensemble):
-        raise PlanError(f"the model must be a torch.nn.Module, got {type(model).__name__}")
-    if not isinstance(members, int) or isinstance(members, bool) or members < 1:
-        raise ConfigError(f"members must be a whole number of at least 1, got {members!r}")
-    seed_words(seed)
-    for name, value, known in (
-        ("task", task, (None, "classification", "regression")),
-        ("outputs", outputs, ("logits", "probabilities")),
-        ("mode", mode, ("auto", "vmap", "expand", "loop")),
-    ):
-        if value not in known:
-            raise ConfigError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    for name, value in (("memory", memory), ("tolerance", tolerance)):
-        if value is not None and (isinstance(value, (str, bool)) or not value > 0):
-            raise ConfigError(f"{name} must be a number above 0, got {value!r}")
+def _is_known(moments: Collection[Moments], tolerance: float) -> bool:
+    # of very few members the error may be small by chance, and 0 where none has dropped anything yet
+    enough = all(held.count >= _FEWEST for held in moments)
+    return enough and 0.0 < max(held.largest_error for held in moments) <= tolerance
+
+
+def _between_looks(members: int) -> int:
+    return max(min(_CHECKED, members // 8), 1)
 
 
 def _look(
@@ -234,11 +247,3 @@ def _largest(needed: int, memory: int | None, members: int) -> int:
             f"one member needs about {needed:,} bytes, more than memory={memory:,}; give smaller batches or more"
         )
     return int(max(1, min(fit, members)))
-
-
-def _check_varies(parts: list[dict[str, Prediction]], made: Sampler, members: int) -> None:
-    if members > 1 and not any(bool((p.variance > 0).any()) for part in parts for p in part.values()):
-        raise NoMatchError(
-            f"the outputs of all members are equal, though sites were active: {', '.join(map(repr, made.sites))}; what "
-            "they drop does not reach the output"
-        )

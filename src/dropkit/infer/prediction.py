@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from dropkit.core import ConfigError
+from dropkit.core import ConfigError, DataError
 from dropkit.infer.mixture import MixtureLikelihood, check_noise
 from dropkit.infer.quantiles import check_probabilities, quantiles
 
@@ -22,13 +22,14 @@ class Prediction:
     """The mean over members, and how far they disagree.
 
     With ``task="classification"`` everything is of class probabilities, the classes along the last axis; else of the
-    model's raw outputs.
+    model's raw outputs. Members have the dtype of the outputs; what they say together has at least single precision,
+    as half precision would round small variances to 0. Tensors are ordinary ones, also for autograd.
 
     Attributes:
         mean: Shape ``(N, *out)``.
         variance: Across members, ``ddof = 1``, shape ``(N, *out)``.
         standard_error: Monte-Carlo error of ``mean``: ``sqrt(variance / n_members)``.
-        n_members: Number of members T.
+        n_members: Number of members T; the largest, where batches of a ``DataLoader`` stopped at different ones.
         mode: How they were computed.
         task: As asked.
     """
@@ -38,13 +39,22 @@ class Prediction:
     n_members: int
     mode: Mode
     task: Task | None = None
-    _expected_entropy: Tensor | None = field(default=None, repr=False)
+    _entropies: tuple[Tensor, Tensor] | None = field(default=None, repr=False)  # of the mean, and expected
     _members: Tensor | None = field(default=None, repr=False)
+    _standard_error: Tensor | None = field(default=None, repr=False)  # where it is not of n_members
+    _dtype: torch.dtype | None = field(default=None, repr=False)
 
     @property
     def standard_error(self) -> Tensor:
         """Monte-Carlo standard error of the mean, shape ``(N, *out)``."""
+        if self._standard_error is not None:
+            return self._standard_error
         return (self.variance / self.n_members).sqrt()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the model's outputs, and of ``members``; what they say together may be more precise."""
+        return self._dtype or self.mean.dtype
 
     @property
     def members(self) -> Tensor:
@@ -56,21 +66,23 @@ class Prediction:
     @property
     def entropy(self) -> Tensor:
         """Entropy of the mean probabilities in nats, shape ``(N,)``: all uncertainty."""
-        if self._expected_entropy is None:
-            raise _no_classes("entropy")
-        return entropy(self.mean)
+        return self._of_classes("entropy")[0].to(self.mean.dtype)
 
     @property
     def expected_entropy(self) -> Tensor:
         """Mean entropy of the members in nats, shape ``(N,)``: uncertainty that more data would not remove."""
-        if self._expected_entropy is None:
-            raise _no_classes("expected_entropy")
-        return self._expected_entropy
+        return self._of_classes("expected_entropy")[1].to(self.mean.dtype)
 
     @property
     def mutual_information(self) -> Tensor:
         """Entropy minus expected entropy in nats, shape ``(N,)``, at least 0: how much the members disagree."""
-        return (self.entropy - self.expected_entropy).clamp(min=0.0)
+        total, expected = self._of_classes("mutual_information")
+        return (total - expected).clamp(min=0.0).to(self.mean.dtype)
+
+    def _of_classes(self, what: str) -> tuple[Tensor, Tensor]:
+        if self._entropies is None:
+            raise ConfigError(f"{what} is of class probabilities; predict with task='classification'")
+        return self._entropies
 
     def quantile(self, q: float | Sequence[float] | Tensor) -> Tensor:
         """Return quantiles over the members, shape ``(N, *out)`` or ``(Q, N, *out)``; needs ``keep_members=True``.
@@ -101,8 +113,63 @@ class Prediction:
         return likelihood.value.to(self.members.dtype)
 
 
-def _no_classes(what: str) -> ConfigError:
-    return ConfigError(f"{what} is of class probabilities; predict with task='classification'")
+def entropy(self) -> Tensor:
+        """Entropy of the mean probabilities in nats, shape ``(N,)``: all uncertainty."""
+        return self._of_classes("entropy")[0].to(self.mean.dtype)
+
+    @property
+    def expected_entropy(self) -> Tensor:
+        """Mean entropy of the members in nats, shape ``(N,)``: uncertainty that more data would not remove."""
+        return self._of_classes("expected_entropy")[1].to(self.mean.dtype)
+
+    @property
+    def mutual_information(self) -> Tensor:
+        """Entropy minus expected entropy in nats, shape ``(N,)``, at least 0: how much the members disagree."""
+        total, expected = self._of_classes("mutual_information")
+        return (total - expected).clamp(min=0.0).to(self.mean.dtype)
+
+    def _of_classes(self, what: str) -> tuple[Tensor, Tensor]:
+        if self._entropies is None:
+            raise ConfigError(f"{what} is of class probabilities; predict with task='classification'")
+        return self._entropies
+
+    def quantile(self, q: float | Sequence[float] | Tensor) -> Tensor:
+        """Return quantiles over the members, shape ``(N, *out)`` or ``(Q, N, *out)``; needs ``keep_members=True``.
+
+        Args:
+            q: Probability in ``[0, 1]``, or several in a list or a 1-d tensor.
+        """
+        return quantiles(self.members, check_probabilities(q, ends=True))
+
+    def log_likelihood(self, target: Tensor, *, noise: float | Tensor) -> Tensor:
+        """Return ``log p(target)`` under the mixture of the members' normal distributions, shape ``(N,)``.
+
+        ``log 1/T sum_t prod_d N(target_d; member_td, noise)``; needs ``task="regression"`` and ``keep_members=True``.
+
+        Args:
+            target: Shape ``(N, *out)``.
+            noise: Variance of the observation noise, above 0: a number (1 / tau), or a tensor that broadcasts to
+                ``(T, N, *out)``, such as what a second head of the model says.
+
+        Reference:
+            Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016, arXiv:1506.02142, eq. 8 and
+            appendix 4.2.
+        """
+        if self.task != "regression":
+            raise ConfigError("log_likelihood needs predict(..., task='regression')")
+        likelihood = MixtureLikelihood(target)
+        likelihood.add(self.members, check_noise(noise, self.members))
+        return likelihood.value.to(self.members.dtype)
+
+
+def _probabilities(q: Any) -> Tensor:
+    try:
+        values = torch.as_tensor(q, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        values = torch.empty(0)
+    if values.numel() == 0 or values.ndim > 1 or not bool(((values >= 0) & (values <= 1)).all()):
+        raise ConfigError(f"q must be a probability in [0, 1] or several, got {q!r}")
+    return values
 
 
 def entropy(probabilities: Tensor) -> Tensor:
@@ -146,7 +213,7 @@ class Moments:
             self._mean = self._mean + gap * (size / total)
             self._squares = self._squares + squares + gap**2 * (self.count * size / total)
         if self._task == "classification":
-            entropies = entropy(wide).sum(dim=0)
+            entropies = entropy(wide.clamp(min=0.0)).sum(dim=0)
             self._entropies = entropies if self.count == 0 else self._entropies + entropies
         if self._kept is not None:
             self._kept.append(chunk)
@@ -154,33 +221,38 @@ class Moments:
 
     @property
     def largest_error(self) -> float:
-        """The largest Monte-Carlo standard error; infinite for fewer than two members."""
+        """The largest Monte-Carlo standard error, of what is not NaN; infinite for fewer than two members."""
         if self.count < 2:
             return float("inf")
         return (
-            float((self._squares / (self.count - 1) / self.count).max().sqrt())
+            float((self._squares.nan_to_num(nan=0.0) / (self.count - 1) / self.count).max().sqrt())
             if self._squares.numel()
             else 0.0
         )
 
-    @property
-    def varies(self) -> bool:
-        """Whether any output differs between members."""
-        return bool((self._squares > 0).any())
-
     def prediction(self, mode: Mode, dtype: torch.dtype) -> Prediction:
-        """Return what was gathered, in ``dtype``; the variance of a single member is NaN."""
+        """Return what was gathered, in ``dtype`` or single precision; the variance of a single member is NaN."""
         ddof = self.count - 1
-        variance = self._squares / ddof if ddof else torch.full_like(self._squares, torch.nan)
-        return Prediction(
-            (self._first + self._mean).to(dtype),
-            variance.to(dtype),
-            self.count,
-            mode,
-            self._task,
-            (self._entropies / self.count).to(dtype) if self._task == "classification" else None,
-            None if self._kept is None else torch.cat(self._kept),
-        )
+        wide = torch.promote_types(dtype, torch.float32)
+        with torch.inference_mode(False):  # or autograd would not take the results
+            variance = self._squares / ddof if ddof else torch.full_like(self._squares, torch.nan)
+            mean = self._first + self._mean
+            entropies = (
+                (entropy(mean.clamp(min=0.0)), self._entropies / self.count)
+                if self._task == "classification"
+                else None
+            )
+            members = None if self._kept is None else torch.cat(self._kept)
+            return Prediction(
+                mean.to(wide),
+                variance.to(wide),
+                self.count,
+                mode,
+                self._task,
+                entropies,
+                members,
+                _dtype=dtype,
+            )
 
 
 def joined(parts: list[Prediction], axis: int) -> Prediction:
@@ -188,17 +260,29 @@ def joined(parts: list[Prediction], axis: int) -> Prediction:
     if len(parts) == 1:
         return parts[0]
 
-    def along(name: str, offset: int = 0) -> Tensor | None:
-        values = [getattr(part, name) for part in parts]
-        return None if values[0] is None else torch.cat(values, dim=axis + offset if axis >= 0 else axis)
+    def along(values: Sequence[Tensor], offset: int = 0) -> Tensor:
+        try:
+            return torch.cat(list(values), dim=axis + offset if axis >= 0 else axis)
+        except RuntimeError:
+            shapes = dict.fromkeys(str(tuple(value.shape[offset:])) for value in values)
+            raise DataError(
+                f"outputs of different shapes cannot be joined along axis {axis}: {', '.join(shapes)}; make batches of "
+                "samples that are alike, and predict for each"
+            ) from None
 
-    entropies = [part._expected_entropy for part in parts]
+    entropies = [part._entropies for part in parts if part._entropies is not None]
+    kept = [part._members for part in parts if part._members is not None]
+    counts = [part.n_members for part in parts]
     return Prediction(
-        cast(Tensor, along("mean")),
-        cast(Tensor, along("variance")),
-        parts[0].n_members,
+        along([part.mean for part in parts]),
+        along([part.variance for part in parts]),
+        max(counts),
         parts[0].mode,
         parts[0].task,
-        None if entropies[0] is None else torch.cat(cast(list[Tensor], entropies), dim=axis),
-        along("_members", 1),
+        (along([pair[0] for pair in entropies]), along([pair[1] for pair in entropies]))
+        if entropies
+        else None,
+        along(kept, 1) if kept else None,
+        along([part.standard_error for part in parts]) if min(counts) < max(counts) else None,
+        parts[0].dtype,
     )

@@ -1,0 +1,63 @@
+"""Whether members differ at all, and by more than the order of sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from dropkit.core import DataError, NoMatchError
+from dropkit.infer.prediction import Prediction
+
+_ROUNDING = 256  # units in the last place of the largest output, by which two orders of summing may differ
+_RUN = 32  # members at most that run by themselves to tell
+
+
+def check_varies(
+    found: Sequence[Prediction], member: Callable[[int], Mapping[str, Tensor]], sites: Iterable[str]
+) -> None:
+    """Raise unless some output differs between members.
+
+    Members of a larger batch may differ by rounding alone. Where they differ by no more than that, some run again by
+    themselves, the same operations on the same shapes: they are then equal bit for bit, or something is dropped.
+
+    Args:
+        found: What the members say of every batch.
+        member: Runs one by itself, on one of the batches.
+        sites: Ids of what is active, for the error.
+
+    Raises:
+        NoMatchError: None does.
+        DataError: There is no telling: no output is finite.
+    """
+    count = max(prediction.n_members for prediction in found)
+    if count < 2 or any(map(_clearly, found)):
+        return
+    if not any(bool(prediction.variance.isfinite().any()) for prediction in found):
+        raise DataError(
+            "the model's outputs are NaN or infinite for all samples; look for such values in the inputs and weights"
+        )
+    if any(bool((prediction.variance > 0).any()) for prediction in found) and _differ(
+        member, min(count, _RUN)
+    ):
+        return
+    raise NoMatchError(
+        f"the outputs of all members are equal, though sites were active: {', '.join(map(repr, sites))}; what they "
+        "drop does not reach the output"
+    )
+
+
+def _clearly(prediction: Prediction) -> bool:
+    size = prediction.mean.abs().nan_to_num(nan=0.0, posinf=0.0).max() if prediction.mean.numel() else 0.0
+    near = size * torch.finfo(prediction.dtype).eps * _ROUNDING
+    return bool((prediction.variance.sqrt() > near).any())
+
+
+def _differ(member: Callable[[int], Mapping[str, Tensor]], count: int) -> bool:
+    first = member(0)
+    return any(
+        not torch.allclose(value, first[name], rtol=0.0, atol=0.0, equal_nan=True)
+        for index in range(1, count)
+        for name, value in member(index).items()
+    )
