@@ -1,12 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
 from torch import Tensor
 
 from dropkit.core import ConfigError
-from dropkit.infer.prediction import Moments
+from dropkit.infer.prediction import Moments, joined
 
 
 def gathered(members: Tensor, cuts, task=None, keep=False):
@@ -64,6 +65,73 @@ def test_likelihood_of_a_mixture(rng):
     )
     torch.testing.assert_close(got.quantile(0.5), members.quantile(0.5, dim=0))
     assert got.quantile(torch.tensor([0.1, 0.9])).shape == (2, 3, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_statistics_have_single_precision_at_least(dtype, rng):
+    members = torch.rand(9, 4, 3, generator=rng).mul(1e-2).softmax(-1).to(dtype)
+    got = gathered(members, [4], "classification", keep=True).prediction("loop", dtype)
+    wide = members.double()
+    mean, expected = wide.mean(0), torch.special.entr(wide).sum(-1).mean(0)
+    assert got.members.dtype == got.dtype == dtype
+    close = {"rtol": 1e-5, "atol": 1e-6, "check_dtype": False}
+    torch.testing.assert_close(got.mean, mean, **close)
+    torch.testing.assert_close(got.variance, wide.var(0), **close)
+    torch.testing.assert_close(got.expected_entropy, expected, **close)
+    information = torch.special.entr(mean).sum(-1) - expected
+    torch.testing.assert_close(got.mutual_information, information, rtol=1e-5, atol=1e-12, check_dtype=False)
+    for name in ("mean", "variance", "standard_error", "entropy", "expected_entropy", "mutual_information"):
+        assert getattr(got, name).dtype == torch.promote_types(dtype, torch.float32), name
+    torch.testing.assert_close(got.quantile(0.3), wide.quantile(0.3, dim=0), **close)
+
+
+def test_probabilities_a_little_below_zero_have_entropies():
+    members = torch.tensor([[[1.0, -1e-6]], [[1.0, 0.0]]])
+    got = gathered(members, [], "classification").prediction("loop", torch.float32)
+    assert got.entropy.item() == got.expected_entropy.item() == 0.0
+
+
+def test_quantiles(rng, monkeypatch):
+    members = torch.rand(7, 4, 3, generator=rng)
+    got = gathered(members, [2], keep=True).prediction("loop", torch.float32)
+    whole = members.quantile(torch.tensor([0.1, 0.9]), dim=0)
+    for several in ([0.1, 0.9], (0.1, 0.9), np.array([0.1, 0.9]), torch.tensor([0.1, 0.9])):
+        torch.testing.assert_close(got.quantile(several), whole)
+    for one in (0, 1, 0.25, torch.tensor(0.25)):
+        torch.testing.assert_close(got.quantile(one), members.quantile(float(one), dim=0))
+    monkeypatch.setattr("dropkit.infer.prediction._QUANTILE_LIMIT", 22)  # three columns at a time
+    torch.testing.assert_close(got.quantile([0.1, 0.9]), whole)
+
+
+def test_quantiles_of_more_than_torch_takes_at_once():
+    got = gathered(torch.arange(5.0)[:, None].expand(5, 1 << 22), [], keep=True)
+    assert (got.prediction("loop", torch.float32).quantile(0.5) == 2.0).all()
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan, "a", None, [], [0.5, 2.0], [[0.5]]])
+def test_what_is_no_probability_has_no_quantile(bad):
+    got = gathered(torch.ones(2, 3), [], keep=True).prediction("loop", torch.float32)
+    with pytest.raises(ConfigError, match=r"q must be a probability in \[0, 1\]"):
+        got.quantile(bad)
+
+
+def test_batches_that_stopped_at_different_numbers_keep_their_errors(rng):
+    members = torch.rand(9, 5, 3, generator=rng)
+    parts = [
+        gathered(members[:, :2], []).prediction("vmap", torch.float32),
+        gathered(members[:4, 2:], []).prediction("loop", torch.float32),
+    ]
+    got = joined(parts, 0)
+    assert got.n_members == 9
+    expected = torch.cat([members[:, :2].std(0) / 3, members[:4, 2:].std(0) / 2])
+    torch.testing.assert_close(got.standard_error, expected)
+
+
+def test_samples_that_are_nan_do_not_hide_the_error_of_others(rng):
+    members = torch.rand(9, 4, generator=rng)
+    expected = float(members.std(0)[1:].max() / 3)
+    members[:, 0] = math.nan
+    assert gathered(members, []).largest_error == pytest.approx(expected, rel=1e-5)
 
 
 def test_what_was_not_asked_for_is_named():
