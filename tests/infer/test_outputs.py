@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 import dropkit as dk
 from dropkit.core import DataError
-from dropkit.infer.outputs import axis_of, check_probabilities
+from dropkit.infer.outputs import axis_of, check_classes
 
 
 class Returning(nn.Module):
@@ -92,9 +92,9 @@ def test_batches_whose_outputs_cannot_be_joined(rng, seed):
 
 
 def test_probabilities():
-    check_probabilities(torch.tensor([[0.2, 0.8], [0.0, 1.0]]))
-    check_probabilities(torch.full((2, 1000), 1e-3, dtype=torch.bfloat16))
+    check_classes(torch.tensor([[0.2, 0.8], [0.0, 1.0]]))
+    check_classes(torch.full((2, 1000), 1e-3, dtype=torch.bfloat16))
     with pytest.raises(DataError, match=r"must be in \[0, 1\], got -1 to 2"):
-        check_probabilities(torch.tensor([[-1.0, 2.0]]))
+        check_classes(torch.tensor([[-1.0, 2.0]]))
     with pytest.raises(DataError, match="must sum to 1 over the classes"):
-        check_probabilities(torch.tensor([[0.5, 0.5], [0.7, 0.8]]))
+        check_classes(torch.tensor([[0.5, 0.5], [0.7, 0.8]]))

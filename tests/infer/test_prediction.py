@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -82,37 +81,12 @@ def test_statistics_have_single_precision_at_least(dtype, rng):
     torch.testing.assert_close(got.mutual_information, information, rtol=1e-5, atol=1e-12, check_dtype=False)
     for name in ("mean", "variance", "standard_error", "entropy", "expected_entropy", "mutual_information"):
         assert getattr(got, name).dtype == torch.promote_types(dtype, torch.float32), name
-    torch.testing.assert_close(got.quantile(0.3), wide.quantile(0.3, dim=0), **close)
 
 
 def test_probabilities_a_little_below_zero_have_entropies():
     members = torch.tensor([[[1.0, -1e-6]], [[1.0, 0.0]]])
     got = gathered(members, [], "classification").prediction("loop", torch.float32)
     assert got.entropy.item() == got.expected_entropy.item() == 0.0
-
-
-def test_quantiles(rng, monkeypatch):
-    members = torch.rand(7, 4, 3, generator=rng)
-    got = gathered(members, [2], keep=True).prediction("loop", torch.float32)
-    whole = members.quantile(torch.tensor([0.1, 0.9]), dim=0)
-    for several in ([0.1, 0.9], (0.1, 0.9), np.array([0.1, 0.9]), torch.tensor([0.1, 0.9])):
-        torch.testing.assert_close(got.quantile(several), whole)
-    for one in (0, 1, 0.25, torch.tensor(0.25)):
-        torch.testing.assert_close(got.quantile(one), members.quantile(float(one), dim=0))
-    monkeypatch.setattr("dropkit.infer.prediction._QUANTILE_LIMIT", 22)  # three columns at a time
-    torch.testing.assert_close(got.quantile([0.1, 0.9]), whole)
-
-
-def test_quantiles_of_more_than_torch_takes_at_once():
-    got = gathered(torch.arange(5.0)[:, None].expand(5, 1 << 22), [], keep=True)
-    assert (got.prediction("loop", torch.float32).quantile(0.5) == 2.0).all()
-
-
-@pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan, "a", None, [], [0.5, 2.0], [[0.5]]])
-def test_what_is_no_probability_has_no_quantile(bad):
-    got = gathered(torch.ones(2, 3), [], keep=True).prediction("loop", torch.float32)
-    with pytest.raises(ConfigError, match=r"q must be a probability in \[0, 1\]"):
-        got.quantile(bad)
 
 
 def test_batches_that_stopped_at_different_numbers_keep_their_errors(rng):

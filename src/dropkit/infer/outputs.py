@@ -24,14 +24,21 @@ class Finish:
         outputs: What a classifier returns.
 
     Attributes:
+        task: As given.
         alone: Whether the last output was a tensor, known as ``ALONE`` in the dict.
     """
 
     def __init__(self, task: Task | None, outputs: str) -> None:
+        self.task = task
         self.alone = False
         self._regression = task == "regression"
         self._classes = task == "classification"
         self._softmax = task == "classification" and outputs == "logits"
+
+    def check(self, values: Tensor) -> None:
+        """Raise ``DataError`` where values that the model calls probabilities are none; not for use under vmap."""
+        if self._classes and not self._softmax:
+            check_classes(values)
 
     def __call__(self, value: Any) -> dict[str, Tensor]:
         """Return the tensors of ``value`` by name, or raise ``DataError``."""
@@ -95,7 +102,7 @@ def axis_of(name: str, shapes: Sequence[Sequence[int]], axis: int, lengths: Sequ
     )
 
 
-def check_probabilities(values: Tensor) -> None:
+def check_classes(values: Tensor) -> None:
     """Raise ``DataError`` unless the last axis holds probabilities of classes."""
     if bool(((values < -_SLACK) | (values > 1 + _SLACK)).any()):
         raise DataError(

@@ -17,7 +17,7 @@ from dropkit.infer.ensembling import Ensemble
 from dropkit.infer.inputs import batch_of, check_device
 from dropkit.infer.loading import calls, loader_of
 from dropkit.infer.members import Members
-from dropkit.infer.outputs import ALONE, Finish, axis_of, check_probabilities
+from dropkit.infer.outputs import ALONE, Finish, axis_of
 from dropkit.infer.pace import Pace
 from dropkit.infer.prediction import Mode, Moments, Prediction, Task, joined
 from dropkit.infer.progress import Told, length
@@ -155,7 +155,7 @@ def predict(
                 memory,
                 members if tolerance is None else _between_looks(members),
             )
-            parts.append(_gather(runner, made, pace, members, largest, tolerance, task, keep_members, told))
+            parts.append(_gather(runner, made, pace, members, largest, tolerance, finish, keep_members, told))
         first += size
         sizes.append(size)
     if made is None or runner is None:
@@ -179,7 +179,7 @@ def _gather(
     members: int,
     largest: int,
     tolerance: float | None,
-    task: Task | None,
+    finish: Finish,
     keep: bool,
     told: Told,
 ) -> dict[str, Prediction]:
@@ -190,9 +190,8 @@ def _gather(
         made.check()
         used = way
         for name, values in chunk.items():
-            if task == "classification":
-                check_probabilities(values)
-            moments.setdefault(name, Moments(task, keep)).add(values)
+            finish.check(values)
+            moments.setdefault(name, Moments(finish.task, keep)).add(values)
             dtypes[name] = values.dtype
         if tolerance is not None and _is_known(moments.values(), tolerance):
             break

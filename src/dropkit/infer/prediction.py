@@ -113,65 +113,6 @@ class Prediction:
         return likelihood.value.to(self.members.dtype)
 
 
-def entropy(self) -> Tensor:
-        """Entropy of the mean probabilities in nats, shape ``(N,)``: all uncertainty."""
-        return self._of_classes("entropy")[0].to(self.mean.dtype)
-
-    @property
-    def expected_entropy(self) -> Tensor:
-        """Mean entropy of the members in nats, shape ``(N,)``: uncertainty that more data would not remove."""
-        return self._of_classes("expected_entropy")[1].to(self.mean.dtype)
-
-    @property
-    def mutual_information(self) -> Tensor:
-        """Entropy minus expected entropy in nats, shape ``(N,)``, at least 0: how much the members disagree."""
-        total, expected = self._of_classes("mutual_information")
-        return (total - expected).clamp(min=0.0).to(self.mean.dtype)
-
-    def _of_classes(self, what: str) -> tuple[Tensor, Tensor]:
-        if self._entropies is None:
-            raise ConfigError(f"{what} is of class probabilities; predict with task='classification'")
-        return self._entropies
-
-    def quantile(self, q: float | Sequence[float] | Tensor) -> Tensor:
-        """Return quantiles over the members, shape ``(N, *out)`` or ``(Q, N, *out)``; needs ``keep_members=True``.
-
-        Args:
-            q: Probability in ``[0, 1]``, or several in a list or a 1-d tensor.
-        """
-        return quantiles(self.members, check_probabilities(q, ends=True))
-
-    def log_likelihood(self, target: Tensor, *, noise: float | Tensor) -> Tensor:
-        """Return ``log p(target)`` under the mixture of the members' normal distributions, shape ``(N,)``.
-
-        ``log 1/T sum_t prod_d N(target_d; member_td, noise)``; needs ``task="regression"`` and ``keep_members=True``.
-
-        Args:
-            target: Shape ``(N, *out)``.
-            noise: Variance of the observation noise, above 0: a number (1 / tau), or a tensor that broadcasts to
-                ``(T, N, *out)``, such as what a second head of the model says.
-
-        Reference:
-            Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016, arXiv:1506.02142, eq. 8 and
-            appendix 4.2.
-        """
-        if self.task != "regression":
-            raise ConfigError("log_likelihood needs predict(..., task='regression')")
-        likelihood = MixtureLikelihood(target)
-        likelihood.add(self.members, check_noise(noise, self.members))
-        return likelihood.value.to(self.members.dtype)
-
-
-def _probabilities(q: Any) -> Tensor:
-    try:
-        values = torch.as_tensor(q, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        values = torch.empty(0)
-    if values.numel() == 0 or values.ndim > 1 or not bool(((values >= 0) & (values <= 1)).all()):
-        raise ConfigError(f"q must be a probability in [0, 1] or several, got {q!r}")
-    return values
-
-
 def entropy(probabilities: Tensor) -> Tensor:
     """Return the entropy along the last axis in nats; 0 log 0 is 0."""
     result: Tensor = torch.special.entr(probabilities).sum(dim=-1)
