@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from operator import is_
 from typing import Any
 
 from torch import Tensor
 
-_DICTS = (dict, OrderedDict, defaultdict, Counter)
-_LISTS = (list, deque)
-_SETS = (set,)
+_DICTS = frozenset((dict, OrderedDict, defaultdict, Counter))
+_KINDS = _DICTS | {list, deque, set}
 
 
 class Contents:
@@ -32,34 +32,40 @@ class Contents:
         waiting = list(values)
         while waiting:
             value = waiting.pop()
-            if isinstance(value, Tensor):
+            if type(value) in _KINDS:
+                if id(value) not in self._held:
+                    items = _items(value)
+                    self._held[id(value)] = value, items
+                    waiting += items
+            elif isinstance(value, Tensor):
                 self.tensors.append(value)
-            elif type(value) in (*_DICTS, *_LISTS, *_SETS) and id(value) not in self._held:
-                items = _items(value)
-                self._held[id(value)] = value, items
-                waiting += [part for pair in items for part in pair] if type(value) in _DICTS else items
+            elif isinstance(value, tuple):
+                waiting += value
+
+    def changed(self) -> Iterator[tuple[Any, list[Any]]]:
+        """Yield the containers that hold something else now, and what they held."""
+        for container, items in self._held.values():
+            if (container or items) and not _same(container, items):
+                yield container, items
 
     def put_back(self) -> None:
         """Make every container hold what it did."""
-        for container, items in self._held.values():
-            if not _same(_items(container), items):
-                container.clear()
-                if type(container) in _LISTS:
-                    container.extend(items)
-                else:
-                    container.update(dict(items) if type(container) in _DICTS else items)
+        for container, items in self.changed():
+            container.clear()
+            if type(container) in _DICTS:
+                half = len(items) // 2
+                container.update(zip(items[:half], items[half:], strict=True))
+            elif type(container) is set:
+                container.update(items)
+            else:
+                container.extend(items)
 
 
 def _items(container: Any) -> list[Any]:
-    return list(container.items() if type(container) in _DICTS else container)
+    """Return what a container holds; of a dict its keys, and then its values."""
+    return [*container, *container.values()] if type(container) in _DICTS else list(container)
 
 
-def _same(first: list[Any], second: list[Any]) -> bool:
-    """Whether two lists hold the same objects, or pairs of the same objects, in the same order."""
-    if len(first) != len(second):
-        return False
-    for a, b in zip(first, second, strict=True):
-        pair = type(a) is tuple and type(b) is tuple and len(a) == len(b) == 2
-        if not (a is b or (pair and a[0] is b[0] and a[1] is b[1])):
-            return False
-    return True
+def _same(container: Any, items: list[Any]) -> bool:
+    now = _items(container)
+    return len(now) == len(items) and all(map(is_, now, items))

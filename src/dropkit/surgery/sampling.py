@@ -23,6 +23,7 @@ from dropkit.surgery.calls import CallForward
 from dropkit.surgery.configs import configs
 from dropkit.surgery.copying import copied, only_the_copy
 from dropkit.surgery.plans import site_id
+from dropkit.surgery.state import Restarting
 from dropkit.surgery.taking import Acceleration
 from dropkit.surgery.tree import Tree
 from dropkit.surgery.untouched import untouched
@@ -162,6 +163,7 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         for seen in active.values()
         if not seen.by_hand and not seen.own
     }
+    Restarting(tree.root, [*tree.modules.values(), *tree.held])
     return Sampler(tree.root, sites, memory, watch.work.share_before, acceleration, owners)
 
 

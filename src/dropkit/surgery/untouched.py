@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from dropkit.surgery.containers import Contents
 from dropkit.surgery.drop import Drop
+from dropkit.surgery.state import State
 from dropkit.surgery.tree import Tree
 
 
@@ -33,10 +33,7 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
         training: Mode of the model in the body.
     """
     modules = [*tree.modules.values(), *tree.held]
-    attributes = [dict(vars(module)) for module in modules]
-    contents = Contents(value for held in attributes for value in held.values())
-    tensors = [tensor for tensor in contents.tensors if not isinstance(tensor, nn.Parameter)]
-    copies = [(tensor.detach().clone(), _version(tensor)) for tensor in tensors]
+    state = State(modules)
     wanting = [(p, p.requires_grad) for p in tree.root.parameters()]
     devices = {tensor.device for tensor in tree.root.parameters() if tensor.device.type == "cuda"}
     own = [(source, _state(source)) for source in private_generators(modules)]
@@ -57,28 +54,13 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
         finally:
             for drop in quiet:
                 drop.forced = False
-            for module, held in zip(modules, attributes, strict=True):
-                for name in vars(module).keys() - held.keys():
-                    del vars(module)[name]
-                vars(module).update(held)
             for parameter, flag in wanting:
                 parameter.requires_grad_(flag)
-            contents.put_back()
-            for tensor, (copy, version) in zip(tensors, copies, strict=True):
-                if _version(tensor) != version or (_comparable(tensor) and not torch.equal(tensor, copy)):
-                    tensor.copy_(copy)
-            for source, state in own:
-                _set_state(source, state)
+            state.put_back()
+            for source, own_state in own:
+                _set_state(source, own_state)
             random.setstate(python_state)
             np.random.set_state(numpy_state)
-
-
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version
-
-
-def _comparable(tensor: Tensor) -> bool:
-    return tensor.layout is torch.strided and not (tensor.is_nested or tensor.is_meta)
 
 
 def _drops_on_norms(modules: list[nn.Module]) -> list[Drop]:
