@@ -157,10 +157,34 @@ def test_predict_takes_an_ensemble_that_does_not_drop(x, seed):
     got = dk.predict(dk.ensemble(models), x, seed=seed, task="classification")
     assert got.n_members == 3
     torch.testing.assert_close(got.mean, dk.ensemble(models).predict(x, task="classification").mean)
-    with pytest.raises(ConfigError, match="leave out share_masks, mode, memory and tolerance"):
-        dk.predict(dk.ensemble(models), x, seed=seed, share_masks=False)
+    with pytest.raises(ConfigError, match="equally many members; leave out tolerance"):
+        dk.predict(dk.ensemble(models), x, seed=seed, tolerance=0.1)
     with pytest.raises(ConfigError, match="task must be"):
         dk.predict(dk.ensemble(models), x, seed=seed, task="ranking")
+
+
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("mode", ["auto", "vmap", "expand", "loop"])
+def test_options_are_of_each_model(mode, share, x, seed):
+    models = [net(0.4), net(0.6)]
+    options = {"share_masks": share, "mode": mode, "memory": 10**6, "keep_members": True, "members": 5}
+    got = dk.predict(dk.ensemble(models), x, seed=seed, **options)
+    alone = [dk.predict(m, x, seed=child_seed(seed, f"model {k}"), **options) for k, m in enumerate(models)]
+    expected = torch.cat([prediction.members for prediction in alone])
+    torch.testing.assert_close(got.members, expected, rtol=1e-9, atol=1e-12)
+    assert mode == "auto" or got.mode == mode
+    loader = DataLoader(x, batch_size=3)
+    parts = dk.predict(dk.ensemble(models), loader, seed=seed, progress=False, **options)
+    torch.testing.assert_close(parts.members, got.members, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ConfigError, match="one member needs about"):
+        dk.predict(dk.ensemble(models), x, seed=seed, memory=10)
+
+
+def test_logits_that_are_called_probabilities(x, seed):
+    ensemble = dk.ensemble([net(), net()])
+    for options in ({}, {"members": 2, "seed": seed}):
+        with pytest.raises(DataError, match=r"outputs='probabilities' must be in \[0, 1\]"):
+            ensemble.predict(100 * x, task="classification", outputs="probabilities", **options)
 
 
 def test_regression_and_dicts(x):
@@ -238,6 +262,8 @@ def test_other_lists_and_pairs_without_a_plan(x):
         assert torch.equal(dk.ensemble(given).predict(x).mean, expected)
     with pytest.raises(DataError, match=r"the inputs hold no sample, got shape \(0, 4\)"):
         dk.ensemble(models).predict(x[:0])
+    with pytest.raises(DataError, match="outputs are NaN or infinite for all samples"):
+        dk.ensemble(models).predict(x * torch.nan)
 
 
 def test_an_empty_loader():

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dropkit.core import ConfigError, DataError, NoMatchError, whole_number
 from dropkit.infer.inputs import batch_of, check_device
-from dropkit.infer.loading import calls
-from dropkit.infer.outputs import ALONE, Finish
-from dropkit.infer.plain import shared_copy
-from dropkit.infer.prediction import Moments, Prediction, Task, joined
-from dropkit.nn import BatchEnsemble, Masksembles
-from dropkit.random import child_seed, stream
-from dropkit.surgery import Plan, attached
-from dropkit.surgery.sampling import Sampler, sampler
+from dropkit.infer.loading import calls, loader_of
+from dropkit.infer.networks import Gathered, Options, Runner
+from dropkit.infer.outputs import ALONE, Finish, whole_of
+from dropkit.infer.prediction import Prediction, Task
+from dropkit.infer.progress import Told, length
+from dropkit.surgery import Plan
 
 Model = nn.Module | tuple[nn.Module, Plan | None]
 
@@ -103,63 +100,75 @@ class Ensemble:
             NeurIPS 2017, arXiv:1612.01474, sec. 2.4.
         """
         _check(members, seed, task, outputs)
-        return self._average(
-            inputs, forward_kwargs, members, seed, task, outputs, batch_dim, keep_members, must_drop=True
+        options = Options(
+            members=members, seed=seed, task=task, outputs=outputs, axis=batch_dim, keep=keep_members
         )
+        return self._average(inputs, forward_kwargs, options)
 
     def as_it_drops(
         self,
         *inputs: Any,
         members: int,
         seed: int,
+        share_masks: bool,
         task: Task | None,
         outputs: str,
         batch_dim: int,
+        mode: Literal["auto", "vmap", "expand", "loop"],
+        memory: int | None,
         keep_members: bool,
+        progress: bool | None,
         **forward_kwargs: Any,
     ) -> Prediction | dict[str, Prediction]:
         """Predict with ``members`` thinned networks of each model, or with the models as they are if none drops."""
-        return self._average(
-            inputs, forward_kwargs, members, seed, task, outputs, batch_dim, keep_members, must_drop=False
+        options = Options(
+            members=members,
+            seed=seed,
+            task=task,
+            outputs=outputs,
+            axis=batch_dim,
+            keep=keep_members,
+            must_drop=False,
+            shared=share_masks,
+            mode=mode,
+            memory=memory,
+            progress=progress,
         )
+        return self._average(inputs, forward_kwargs, options)
 
     def _average(
-        self,
-        inputs: tuple[Any, ...],
-        forward_kwargs: Mapping[str, Any],
-        members: int | None,
-        seed: int | None,
-        task: Task | None,
-        outputs: str,
-        batch_dim: int,
-        keep_members: bool,
-        *,
-        must_drop: bool,
+        self, inputs: tuple[Any, ...], forward_kwargs: Mapping[str, Any], options: Options
     ) -> Prediction | dict[str, Prediction]:
-        runners = [_Runner(model, plan, index, seed) for index, (model, plan) in enumerate(self.parts)]
-        finish = Finish(task, outputs)
+        finish = Finish(options.task, options.outputs)
+        members = options.members
+        runners = [
+            Runner(model, plan, index, options, finish) for index, (model, plan) in enumerate(self.parts)
+        ]
         parts: list[dict[str, Prediction]] = []
+        sizes: list[int] = []
+        told = Told(length(loader_of(inputs)), options.progress)
         with torch.inference_mode():
-            for batch, named in calls(self.parts[0][0], inputs, forward_kwargs):
-                axis = batch_of(batch, named, batch_dim)
+            for batch, named in told.batches(calls(self.parts[0][0], inputs, forward_kwargs)):
+                axis = batch_of(batch, named, options.axis)
+                sizes.append(axis[1])
                 for model, _ in self.parts:
                     check_device(model, (batch, named))
-                if members is not None and not parts and not _find_sites(runners, batch, named):
-                    if must_drop:
+                if members is not None and not parts and not _find_sites(runners, batch, named, axis):
+                    if options.must_drop:
                         raise NoMatchError(
                             f"members={members} asks for thinned networks, and no model of the ensemble drops; leave "
                             "members and seed out"
                         )
                     members = None
-                gathered = _Gathered(task, keep_members)
+                gathered = Gathered(finish, options.keep)
                 for runner in runners:
-                    for value, count in runner.networks(batch, named, axis, members):
-                        gathered.add(finish(value), count, runner.index)
+                    for way, found in runner.networks(batch, named, axis, members):
+                        gathered.add(found, way, runner.index)
                 parts.append(gathered.predictions())
         if not parts:
             raise DataError("the DataLoader is empty; there is nothing to predict")
         _check_varies(parts)
-        whole = {name: joined([part[name] for part in parts], batch_dim) for name in parts[0]}
+        whole = {name: whole_of(name, [part[name] for part in parts], axis[0], sizes) for name in parts[0]}
         return whole[ALONE] if finish.alone else whole
 
 
@@ -183,76 +192,11 @@ def ensemble(members: Iterable[Model]) -> Ensemble:
     return Ensemble(members)
 
 
-class _Runner:
-    """Runs the networks of one model, on a copy."""
-
-    def __init__(self, model: nn.Module, plan: Plan | None, index: int, seed: int | None) -> None:
-        self.index = index
-        self._model = shared_copy(model)
-        self._seed = 0 if seed is None else child_seed(seed, f"model {index}")
-        if plan is not None and not any(
-            getattr(held, "plan", None) == plan for held in attached(self._model)
-        ):
-            plan.apply(self._model)
-        self._sampler: Sampler | None = None
-
-    def drops(self, batch: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-        """Make the sites drop, and return whether there are any."""
-        try:
-            self._sampler = sampler(self._model, batch, kwargs)
-        except NoMatchError:
-            return False
-        return True
-
-    def networks(
-        self, batch: tuple[Any, ...], kwargs: Mapping[str, Any], axis: tuple[int, int], members: int | None
-    ) -> Iterator[tuple[Any, int]]:
-        """Yield what each network says about a batch, and for how many equal ones it stands."""
-        model = self._model if self._sampler is None else self._sampler.model
-        inside = self._inside()
-        alike = members is not None and self._sampler is None and inside == 1
-        count = inside if members is None else 1 if alike else members
-        for member in range(count):
-            with stream(self._seed, rank=0, member=member, shared_axis=axis):
-                value = model(*batch, **kwargs)
-            if self._sampler is not None:
-                self._sampler.check()
-            yield value, members if alike and members is not None else 1
-
-    def _inside(self) -> int:
-        """Return the number of members of the ensembles inside the model, 1 without any."""
-        kinds = (Masksembles, BatchEnsemble)
-        return math.lcm(*(module.members for module in self._model.modules() if isinstance(module, kinds)))
-
-
-class _Gathered:
-    """Moments of the outputs of all networks for one batch, by name."""
-
-    def __init__(self, task: Task | None, keep: bool) -> None:
-        self._task, self._keep = task, keep
-        self._moments: dict[str, Moments] = {}
-        self._like: dict[str, Tensor] = {}
-
-    def add(self, outputs: Mapping[str, Tensor], count: int, model: int) -> None:
-        """Take the outputs of ``count`` equal networks of a model."""
-        self._like = self._like or dict(outputs)
-        if _shapes(outputs) != _shapes(self._like):
-            raise DataError(
-                f"the models of an ensemble must return the same, got {_shapes(outputs)} from model {model} and "
-                f"{_shapes(self._like)} from model 0"
-            )
-        for name, value in outputs.items():
-            moments = self._moments.setdefault(name, Moments(self._task, self._keep))
-            moments.add(value.expand(count, *value.shape))
-
-    def predictions(self) -> dict[str, Prediction]:
-        """Return what they say together."""
-        return {name: held.prediction("loop", self._like[name].dtype) for name, held in self._moments.items()}
-
-
-def _find_sites(runners: Sequence[_Runner], batch: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+def _find_sites(
+    runners: Sequence[Runner], batch: tuple[Any, ...], kwargs: Mapping[str, Any], axis: tuple[int, int]
+) -> bool:
     """Make all sites of all models drop, and return whether there are any."""
-    return sum(runner.drops(batch, kwargs) for runner in runners) > 0
+    return sum(runner.drops(batch, kwargs, axis) for runner in runners) > 0
 
 
 def _part(member: Any, index: int) -> tuple[nn.Module, Plan | None]:
@@ -280,12 +224,12 @@ def _check(members: Any, seed: Any, task: Any, outputs: Any) -> None:
         raise ConfigError(f"outputs must be 'logits' or 'probabilities', got {outputs!r}")
 
 
-def _shapes(outputs: Mapping[str, Tensor]) -> str:
-    return ", ".join(f"{name} {tuple(value.shape)}" for name, value in outputs.items())
-
-
 def _check_varies(parts: list[dict[str, Prediction]]) -> None:
     found = [prediction for part in parts for prediction in part.values()]
+    if not any(bool(prediction.mean.isfinite().any()) for prediction in found):
+        raise DataError(
+            "the models' outputs are NaN or infinite for all samples; look for such values in the inputs and weights"
+        )
     if found[0].n_members > 1 and not any(bool((prediction.variance > 0).any()) for prediction in found):
         raise NoMatchError(
             f"the outputs of all {found[0].n_members} networks are equal: in eval mode the models are the same; give"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dropkit.core import DataError
-from dropkit.infer.prediction import Task
+from dropkit.infer.prediction import Prediction, Task, joined
 
 ALONE = "output"  # name of a tensor that is all that a model returns
 _SLACK = 1e-2  # by which probabilities of a model in half precision may be off
@@ -100,6 +100,13 @@ def axis_of(name: str, shapes: Sequence[Sequence[int]], axis: int, lengths: Sequ
         f"{', '.join(str(tuple(shape)) for shape in shapes[:3])} of batches of {', '.join(map(str, lengths[:3]))}; "
         "return a value for each sample"
     )
+
+
+def whole_of(name: str, parts: list[Prediction], axis: int, lengths: Sequence[int]) -> Prediction:
+    """Return what is said of output ``name`` of all samples, from what is said of batches; see :func:`axis_of`."""
+    if len(parts) == 1:
+        return parts[0]
+    return joined(parts, axis_of(name, [part.mean.shape for part in parts], axis, lengths))
 
 
 def check_classes(values: Tensor) -> None:

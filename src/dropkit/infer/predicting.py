@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch import nn
 
 from dropkit.core import ConfigError, DataError, PlanError
 from dropkit.infer.arguments import check_arguments, check_names
 from dropkit.infer.ensembling import Ensemble
 from dropkit.infer.inputs import batch_of, check_device
 from dropkit.infer.loading import calls, loader_of
-from dropkit.infer.members import Members
-from dropkit.infer.outputs import ALONE, Finish, axis_of
-from dropkit.infer.pace import Pace
-from dropkit.infer.prediction import Mode, Moments, Prediction, Task, joined
+from dropkit.infer.members import Outputs
+from dropkit.infer.outputs import ALONE, Finish, whole_of
+from dropkit.infer.prediction import Mode, Moments, Prediction, Task
 from dropkit.infer.progress import Told, length
+from dropkit.infer.thinned import Thinned
 from dropkit.infer.varying import check_varies
-from dropkit.surgery.sampling import Sampler, sampler
 
-_SHARE_OF_MEMORY = 0.25  # of what is free, by default
-_LOOKED_AT = 2  # samples of the forward pass that finds the sites
 _CHECKED = 64  # members at most between two looks at the error
 _FEWEST = 16  # members before the first of them
 
@@ -53,7 +48,8 @@ def predict(
 
     Args:
         model: Any module that a forward pass in training mode shows to be random; or a :func:`dropkit.ensemble`, of
-            whose models each is ``members`` networks, or one (see ``Ensemble.predict``) if none of them drops.
+            whose models each is ``members`` networks, or one (see ``Ensemble.predict``) if none of them drops. Then
+            ``mode`` and ``memory`` are of each model in turn, and there is no ``tolerance``.
         inputs: What its forward takes; or one ``DataLoader`` that does not shuffle. Of a tuple in it the forward gets
             the first items, as many as it has arguments without a default; of a dict those it has arguments for,
             targets left out.
@@ -104,19 +100,20 @@ def predict(
         progress=progress,
     )
     if isinstance(model, Ensemble):
-        if not share_masks or mode not in ("auto", "loop") or memory is not None or tolerance is not None:
-            raise ConfigError(
-                "an ensemble runs one network after the other, with shared masks; leave out share_masks, mode, memory "
-                "and tolerance"
-            )
+        if tolerance is not None:
+            raise ConfigError("all models of an ensemble have equally many members; leave out tolerance")
         return model.as_it_drops(
             *inputs,
             members=members,
             seed=seed,
+            share_masks=share_masks,
             task=task,
             outputs=outputs,
             batch_dim=batch_dim,
+            mode=mode,
+            memory=memory,
             keep_members=keep_members,
+            progress=progress,
             **forward_kwargs,
         )
     check_names(model, forward_kwargs, inspect.signature(predict).parameters)
@@ -129,65 +126,33 @@ def predict(
     finish = Finish(task, outputs)
     parts: list[dict[str, Prediction]] = []
     sizes: list[int] = []
-    runner: Members | None = None
-    first, needed, longest, made, pace = 0, 0, 1, None, None
+    thinned = Thinned(model, seed=seed, shared=share_masks, mode=mode, memory=memory, finish=finish)
     told = Told(length(loader), progress)
     for batch, named in told.batches(calls(model, inputs, forward_kwargs)):
         axis, size = batch_of(batch, named, batch_dim)
         check_device(model, (batch, named))
         with torch.inference_mode():
-            if made is None:
-                made, needed = _look(model, batch, named, axis, size)
-                longest = size
-            pace = pace or Pace(None if mode == "auto" else mode, made.before, can_expand=axis == 0)
-            runner = Members(
-                made,
-                batch,
-                named,
-                seed=seed,
-                batch=(axis, size),
-                shared=share_masks,
-                first=first,
-                finish=finish,
-            )
-            largest = _largest(
-                -(-needed * size // longest),
-                memory,
-                members if tolerance is None else _between_looks(members),
-            )
-            parts.append(_gather(runner, made, pace, members, largest, tolerance, finish, keep_members, told))
-        first += size
+            most = members if tolerance is None else _between_looks(members)
+            chunks = told.members(thinned.chunks(batch, named, (axis, size), members, most), members)
+            parts.append(_gather(chunks, tolerance, finish, keep_members))
         sizes.append(size)
-    if made is None or runner is None:
+    if not parts:
         raise DataError("the DataLoader is empty; there is nothing to predict")
     with torch.inference_mode():
-        check_varies([prediction for part in parts for prediction in part.values()], runner.one, made.sites)
-    whole = {name: _whole(name, [part[name] for part in parts], axis, sizes) for name in parts[0]}
+        check_varies(
+            [prediction for part in parts for prediction in part.values()], thinned.one, thinned.sites
+        )
+    whole = {name: whole_of(name, [part[name] for part in parts], axis, sizes) for name in parts[0]}
     return whole[ALONE] if finish.alone else whole
 
 
-def _whole(name: str, parts: list[Prediction], axis: int, sizes: list[int]) -> Prediction:
-    if len(parts) == 1:
-        return parts[0]
-    return joined(parts, axis_of(name, [part.mean.shape for part in parts], axis, sizes))
-
-
 def _gather(
-    runner: Members,
-    made: Sampler,
-    pace: Pace,
-    members: int,
-    largest: int,
-    tolerance: float | None,
-    finish: Finish,
-    keep: bool,
-    told: Told,
+    chunks: Iterable[tuple[Mode, Outputs]], tolerance: float | None, finish: Finish, keep: bool
 ) -> dict[str, Prediction]:
     moments: dict[str, Moments] = {}
     dtypes: dict[str, torch.dtype] = {}
     used: Mode = "loop"
-    for way, chunk in told.members(runner.run(pace, members, largest), members):
-        made.check()
+    for way, chunk in chunks:
         used = way
         for name, values in chunk.items():
             finish.check(values)
@@ -206,43 +171,3 @@ def _is_known(moments: Collection[Moments], tolerance: float) -> bool:
 
 def _between_looks(members: int) -> int:
     return max(min(_CHECKED, members // 8), 1)
-
-
-def _look(
-    model: nn.Module, batch: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int, length: int
-) -> tuple[Sampler, int]:
-    """Return what a forward pass finds, of a few samples if the model allows, and the bytes that a member needs."""
-
-    def look(args: tuple[Any, ...], named: Mapping[str, Any]) -> Sampler:
-        with torch.inference_mode(False):  # in which products would hide inside larger operators
-            args, named = tree_map(lambda v: v.clone() if isinstance(v, Tensor) else v, (args, dict(named)))
-            given = [v for v in tree_leaves((args, named)) if isinstance(v, Tensor)]
-            before = [v._version for v in given]
-            made = sampler(model, args, named)
-            made.writes = [v._version for v in given] != before
-            return made
-
-    def few(value: Any) -> Any:
-        batched = isinstance(value, Tensor) and -value.ndim <= axis < value.ndim
-        return value.narrow(axis, 0, _LOOKED_AT) if batched and value.shape[axis] == length else value
-
-    if length <= _LOOKED_AT:
-        made, seen = look(batch, kwargs), length
-    else:
-        try:
-            made, seen = look(*tree_map(few, (batch, dict(kwargs)))), _LOOKED_AT
-        except Exception:  # the whole batch tells what is wrong with more than the few samples
-            made, seen = look(batch, kwargs), length
-    return made, -(-made.memory * length // max(seen, 1))
-
-
-def _largest(needed: int, memory: int | None, members: int) -> int:
-    budget = memory
-    if budget is None:
-        budget = int(_SHARE_OF_MEMORY * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    fit = budget // max(needed, 1)
-    if fit < 1 and memory is not None:
-        raise ConfigError(
-            f"one member needs about {needed:,} bytes, more than memory={memory:,}; give smaller batches or more"
-        )
-    return int(max(1, min(fit, members)))
