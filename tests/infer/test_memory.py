@@ -6,6 +6,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from torch import nn
+
+import dropkit as dk
+from dropkit.core import ConfigError
+from dropkit.surgery.sampling import sampler
 
 PROGRAM = """
 import json, sys
@@ -41,3 +47,41 @@ def test_the_memory_budget_is_kept(mode, budget):
     returning = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     used = json.loads(subprocess.run(run, capture_output=True, text=True, check=True, env=returning).stdout)
     assert 1_000_000 < used <= budget
+
+
+def bytes_that_are_enough(model, x):
+    """Return the least budget, among powers of 2, that predict takes."""
+    for power in range(8, 40):
+        try:
+            dk.predict(model, x, members=2, seed=1, memory=2**power)
+        except ConfigError as error:
+            if "one member needs about" not in str(error):
+                raise
+            continue
+        return 2**power
+    raise AssertionError("no budget is enough")
+
+
+def test_views_of_parameters_and_inputs_take_nothing():
+    model, x = (
+        nn.Sequential(nn.Linear(1024, 1024), nn.Flatten(), nn.Dropout(0.5)).eval(),
+        torch.randn(4, 1024),
+    )
+    size = x.numel() * x.element_size()
+    found = sampler(
+        model, (x,), {}
+    )  # three of x's size in the pass, a copy, and five of statistics in double
+    assert 12 * size <= found.memory < 20 * size < 1024 * 1024 * 4
+
+
+def test_weights_that_are_drawn_do_not_count_for_every_sample():
+    model = nn.Sequential(nn.Linear(64, 16384), nn.Dropout(0.5), dk.nn.DropConnect(nn.Linear(16384, 64), 0.5))
+    enough = bytes_that_are_enough(model.eval(), torch.randn(256, 64))
+    assert 256 * 16384 * 4 < enough <= 8 * 256 * 16384 * 4
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 50])
+def test_a_budget_for_less_than_a_member_is_refused_at_any_length(length):
+    model = nn.Sequential(nn.Linear(64, 512), nn.Dropout(0.5)).eval()
+    with pytest.raises(ConfigError, match="one member needs about"):
+        dk.predict(model, torch.randn(length, 64), members=2, seed=1, memory=1000)

@@ -131,13 +131,20 @@ def test_a_plan_comes_and_goes_without_a_trace(case, seed):
     model = case.make()
     flags = some_in_eval(model)
     before, first = snapshot(model), gradients(case, model, seed)
-    dropping = gradients(case, model.train(), seed)
-    put(model, flags)
     plan = dk.plan(model, case.rules, example_inputs=case.example)
     assert plan.sites
-    with plan.apply(model):
-        assert not equal(gradients(case, model.train(), seed), dropping)
+
+    def changes(seed):
+        dropping = gradients(case, model.train(), seed)
         put(model, flags)
+        with plan.apply(model):
+            changed = not equal(gradients(case, model.train(), seed), dropping)
+            put(model, flags)
+        return changed
+
+    assert any(
+        changes(seed + k) for k in range(40)
+    )  # a model that drops whole layers may drop all that the plan hits
     assert_same(before, snapshot(model))
     assert equal(gradients(case, model, seed), first)
 

@@ -11,15 +11,21 @@ from torch.utils._pytree import tree_leaves
 from dropkit.core import DataError
 
 
+def first_tensor(inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+    """Return the first tensor among the inputs; raise ``DataError`` if there is none."""
+    x = next((v for v in tree_leaves((inputs, dict(kwargs))) if isinstance(v, Tensor)), None)
+    if x is None:
+        raise DataError("there is no tensor among the inputs, which would tell how many samples there are")
+    return x
+
+
 def batch_of(inputs: tuple[Any, ...], kwargs: Mapping[str, Any], axis: int) -> tuple[int, int]:
     """Return the axis of the batch, from the front of the first tensor among the inputs, and its length there.
 
     Raises:
         DataError: There is no tensor, no such axis, or no sample.
     """
-    x = next((v for v in tree_leaves((inputs, dict(kwargs))) if isinstance(v, Tensor)), None)
-    if x is None:
-        raise DataError("there is no tensor among the inputs, which would tell how many samples there are")
+    x = first_tensor(inputs, kwargs)
     if not -x.ndim <= axis < x.ndim:
         raise DataError(f"the inputs have no axis {axis}, got shape {tuple(x.shape)}; set batch_dim")
     if x.shape[axis] == 0:

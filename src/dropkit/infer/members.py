@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,12 +12,16 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from dropkit.core import ConfigError, InputError
+from dropkit.infer.inputs import first_tensor
+from dropkit.infer.looking import first_samples
 from dropkit.infer.pace import Pace
 from dropkit.infer.prediction import Mode
 from dropkit.random import stream
 from dropkit.surgery.sampling import Sampler
 
 Outputs = dict[str, Tensor]
+_FEW = 2  # samples by which rows of a larger batch are checked
+_CHECKS = 4  # members by which they are, at most
 _ROUNDING = 256  # units in the last place of the largest output, by which two orders of summing may differ
 
 
@@ -48,35 +53,41 @@ class Members:
     ) -> None:
         self._sampler = sampler
         self._args, self._kwargs = args, dict(kwargs)
+        self._device = first_tensor(args, self._kwargs).device
         self._seed, self._batch, self._shared, self._first = seed, batch, shared, first
         self._finish = finish
 
-    def one(self, member: int | Tensor) -> Outputs:
-        """Return the outputs of one member, without an axis of members."""
+    def one(self, member: int | Tensor, few: int | None = None) -> Outputs:
+        """Return the outputs of one member, without an axis of members; of the first ``few`` samples, or of all."""
         axis, length = self._batch
-        where: dict[str, Any] = {"shared_axis": (axis, length)} if self._shared else {"sample": self._first}
         args, kwargs = self._args, self._kwargs
+        if few is not None:
+            args, kwargs = tree_map(partial(first_samples, few, self._batch), (args, kwargs))
+            length = few
+        where: dict[str, Any] = {"shared_axis": (axis, length)} if self._shared else {"sample": self._first}
         if self._sampler.writes:
             args, kwargs = tree_map(_copied, (args, kwargs))
         with stream(self._seed, rank=0, member=member, **where) as drawing:
             outputs = self._sampler.model(*args, **kwargs)
-        return self._finish(outputs) if self._sampler.is_complete(drawing.drawn) else self.one(member)
+        return self._finish(outputs) if self._sampler.is_complete(drawing.drawn) else self.one(member, few)
 
     def chunk(self, mode: Mode, begin: int, end: int) -> Outputs:
         """Return the outputs of members ``begin`` to ``end - 1``, which are their first axis."""
-        if mode == "vmap":
-            return dict(torch.vmap(self.one)(torch.arange(begin, end)))
-        if mode == "expand":
-            return self._expanded(begin, end)
+        if end - begin > 1:  # one member is the same in every mode
+            if mode == "vmap":
+                return dict(torch.vmap(self.one)(torch.arange(begin, end)))
+            if mode == "expand":
+                return self._expanded(begin, end)
         found = [self.one(member) for member in range(begin, end)]
         return {name: torch.stack([outputs[name] for outputs in found]) for name in found[0]}
 
     def _expanded(self, begin: int, end: int) -> Outputs:
-        axis, length = self._batch
-        if axis != 0:
+        if self._sampler.reads:
             raise ConfigError(
-                f"mode 'expand' needs the batch at axis 0, got batch_dim={axis}; use mode='loop'"
+                "mode 'expand' does not suit the model: its code reads values that dropout has changed, which would be "
+                "those of all members at once; use mode='loop'"
             )
+        _, length = self._batch
         count = end - begin
 
         def repeated(value: Any) -> Any:
@@ -94,14 +105,20 @@ class Members:
             return self._expanded(begin, end)
         return {name: value.reshape(count, length, *value.shape[1:]) for name, value in outputs.items()}
 
-    def _check_rows(self, outputs: Outputs, member: int) -> None:
-        """Raise unless ``member``, the last one, has these outputs by itself: rows may see each other."""
-        for name, value in self.one(member).items():
-            near = value.abs().max() * torch.finfo(value.dtype).eps * _ROUNDING if value.numel() else 0.0
-            if not bool(((outputs[name][-1] - value).abs() <= near).all()):
-                raise ConfigError(
-                    "mode 'expand' does not suit the model: samples of one batch influence each other; use mode='auto'"
-                )
+    def _check_rows(self, outputs: Outputs, begin: int, size: int) -> None:
+        """Raise unless a few samples of some of the members have these outputs by themselves, too."""
+        few = min(_FEW, self._batch[1])
+        mixed = "mode 'expand' does not suit the model: samples of one batch influence each other; use mode='auto'"
+        for index in range(0, size, -(-size // _CHECKS)):
+            try:
+                alone = self.one(begin + index, few)
+            except Exception as error:  # such as edges to samples that are not there
+                raise ConfigError(mixed) from error
+            for name, value in alone.items():
+                whole = outputs[name][index]
+                near = whole.abs().max() * torch.finfo(value.dtype).eps * _ROUNDING if value.numel() else 0.0
+                if not bool(((whole[:few] - value).abs() <= near).all()):
+                    raise ConfigError(mixed)
         self._sampler.rows_apart = True
 
     def run(self, pace: Pace, members: int, largest: int) -> Iterator[tuple[Mode, Outputs]]:
@@ -115,9 +132,11 @@ class Members:
             started = time.perf_counter()
             try:
                 outputs = self.chunk(mode, begin, begin + size)
+                if self._device.type != "cpu":
+                    torch.accelerator.synchronize(self._device)
                 seconds = time.perf_counter() - started
                 if mode == "expand" and size > 1 and not self._sampler.rows_apart:
-                    self._check_rows(outputs, begin + size - 1)
+                    self._check_rows(outputs, begin, size)
             except (RuntimeError, ValueError, TypeError, InputError) as error:
                 if pace.refused():
                     continue  # not for this model; the loop will raise what is wrong with more than the mode

@@ -52,7 +52,8 @@ class Sampler:
         memory: Bytes that a member needs: tensors that were alive at once in that pass, a copy of the inputs, and what
             statistics of the outputs take; parameters left out.
         before: Share of the pass's work that came before the first of the sites, in ``[0, 1]``.
-        rows_apart: Whether samples in one batch are known not to influence each other.
+        reads: Whether its code reads values that dropout has changed, of all samples that it is given.
+        rows_apart: Whether samples in one batch were found not to influence each other.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Sampler:
         self.sites = sites
         self.memory = memory
         self.before = before
+        self.reads = False
         self.rows_apart = False
         self._acceleration = acceleration
 
@@ -132,15 +134,18 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     for module in tree.modules.values():
         if acceleration_of(stand_in := module.__dict__.get("forward")) is not None:
             take_off(module, stand_in)  # it comes back below, and forced
-    with _LOOKING, untouched(tree), only_the_copy(root):
-        watch = Watch(tree)
-        with watch.watching():
-            outputs = tree.root(*args, **kwargs)
+    inputs = [x for x in tree_leaves((args, dict(kwargs))) if isinstance(x, Tensor)]
+    for by_module in (False, True):  # the second time only to name whom the first has found
+        with _LOOKING, untouched(tree), only_the_copy(root):
+            watch = Watch(tree, inputs, by_module=by_module)
+            with watch.watching():
+                outputs = tree.root(*args, **kwargs)
+        if not watch.host:
+            break
     active = {seen.id: seen for seen in watch.seen.values() if seen.active}
     _refuse(tree, watch, active)
     if not active:
         raise _nothing(watch)
-    inputs = [x for x in tree_leaves((args, dict(kwargs))) if isinstance(x, Tensor)]
     memory = watch.alive.peak + sum(x.numel() * x.element_size() for x in inputs)
     memory += _STATISTICS * sum(x.numel() for x in tree_leaves(outputs) if isinstance(x, Tensor))
     sites = tuple(dict.fromkeys(place(tree, seen) for seen in active.values()))
@@ -155,7 +160,7 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         held = module.__dict__.get("forward")
         if isinstance(held, CallForward):
             if held.taking is not None:
-                held.taking.in_eval = held.taking.in_training = True
+                held.taking.in_eval = held.taking.in_training  # what may drop in training does so now
                 held.taking.has_fast_path = False
             held.gather()
     owners = {
@@ -164,7 +169,9 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         if not seen.by_hand and not seen.own
     }
     Restarting(tree.root, [*tree.modules.values(), *tree.held])
-    return Sampler(tree.root, sites, memory, watch.work.share_before, acceleration, owners)
+    made = Sampler(tree.root, sites, memory, watch.work.share_before, acceleration, owners)
+    made.reads = watch.reading.found
+    return made
 
 
 def _owner(tree: Tree, seen: Seen) -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -17,6 +18,11 @@ from torch.nn.modules.batchnorm import _NormBase
 from dropkit.surgery.drop import Drop
 from dropkit.surgery.state import State
 from dropkit.surgery.tree import Tree
+
+_GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
+_PLAIN = frozenset(
+    (bool, int, float, str, tuple, list, dict, set, OrderedDict, type(None))
+)  # most attributes
 
 
 @contextmanager
@@ -88,9 +94,8 @@ def _set_mode(root: nn.Module, modules: list[nn.Module], training: bool) -> None
 
 def private_generators(modules: list[nn.Module]) -> list[Any]:
     """Return the random generators that modules hold as attributes."""
-    kinds = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
-    found = {id(value): value for m in modules for value in vars(m).values() if isinstance(value, kinds)}
-    return list(found.values())
+    held = {id(value): value for m in modules for value in vars(m).values() if type(value) not in _PLAIN}
+    return [value for value in held.values() if isinstance(value, _GENERATORS)]
 
 
 def _state(source: Any) -> Any:

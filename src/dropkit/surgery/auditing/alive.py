@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -13,12 +14,16 @@ from torch import Tensor
 class Alive:
     """Counts the bytes of storages that operators made and that are still in use.
 
+    Args:
+        known: Tensors that were there before; views of them take nothing.
+
     Attributes:
         peak: The largest number of bytes at any one time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: Iterable[Tensor]) -> None:
         self.peak = 0
+        self._known = {tensor.untyped_storage()._cdata for tensor in known if tensor.layout == torch.strided}
         self._now = 0
         self._users: Counter[int] = Counter()  # storage -> tensors that use it
         self._watched: dict[int, weakref.ref[Tensor]] = {}
@@ -34,8 +39,12 @@ class Alive:
                 self._take(tensor)
 
     def _take(self, tensor: Tensor) -> None:
+        if tensor.layout != torch.strided:
+            return
         storage = tensor.untyped_storage()
         name, size = storage._cdata, storage.nbytes()
+        if name in self._known:
+            return
         if self._users[name] == 0:
             self._now += size
             self.peak = max(self.peak, self._now)

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from dropkit.random.stream import Stream
 from dropkit.surgery.auditing.alive import Alive
 from dropkit.surgery.auditing.known import FUNCTIONS, RECURRENT, TORCH_DROPOUT, class_kind, recurrent_call
 from dropkit.surgery.auditing.marks import Marks
+from dropkit.surgery.auditing.reading import Reading
 from dropkit.surgery.auditing.work import Work
 from dropkit.surgery.drop import Drop
 from dropkit.surgery.tree import Tree
@@ -73,9 +74,12 @@ class Watch(TorchFunctionMode):
 
     Args:
         tree: The model's modules.
+        inputs: Tensors that the pass is given.
+        by_module: Whether to say which module uses Python's or NumPy's randomness, for which their states are looked at
+            around each; else it is the root if any does.
     """
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, inputs: Sequence[Tensor] = (), *, by_module: bool = True) -> None:
         super().__init__()
         self.seen: dict[str, Seen] = {}
         self.elements = 0  # in the outputs of modules without children, and in what functions hit
@@ -84,13 +88,15 @@ class Watch(TorchFunctionMode):
         self.unchanged: set[str] = set()  # modules whose output was their input
         self.shapes: dict[str, tuple[int, ...]] = {}  # of the outputs of modules
         self.marks = Marks()
-        self.alive = Alive()
+        self.alive = Alive([*tree.root.parameters(), *tree.root.buffers(), *inputs])
         self.work = Work()
+        self.reading = Reading()
         self._tree = tree
         self._modules = list(tree.modules.values())
         self._thread = threading.get_ident()
         self._stack: list[_Frame] = []
         self._inside: list[Seen] = []  # known calls that are running
+        self._by_module = by_module
         self._sources = private_generators(self._modules)
         self._host = host_state(self._sources)
 
@@ -109,6 +115,8 @@ class Watch(TorchFunctionMode):
                 stack.enter_context(_Dispatches(self))
                 stack.enter_context(self)
                 yield
+            if not self._by_module:
+                self._sources = private_generators(self._modules)
             self._note_host()
         finally:
             for hook in hooks:
@@ -117,7 +125,8 @@ class Watch(TorchFunctionMode):
     def _enter_module(self, module: nn.Module, _: Any) -> None:
         name = self._tree.name_of(module)
         if name is not None and threading.get_ident() == self._thread:
-            self._note_host()
+            if self._by_module:
+                self._note_host()
             self.calls[name] += 1
             self._stack.append(_Frame(name, module))
 
@@ -125,10 +134,11 @@ class Watch(TorchFunctionMode):
         name = self._tree.name_of(module)
         if threading.get_ident() != self._thread or not self._stack or self._stack[-1].name != name:
             return
-        for source in private_generators([module]):
-            if all(source is not known for known in self._sources):  # made by this forward
-                self._sources.append(source)
-        self._note_host()
+        if self._by_module:
+            for source in private_generators([module]):
+                if all(source is not known for known in self._sources):  # made by this forward
+                    self._sources.append(source)
+            self._note_host()
         self._stack.pop()
         if args and output is args[0]:
             self.unchanged.add(name)
@@ -150,6 +160,7 @@ class Watch(TorchFunctionMode):
         call = self._known(func, args, kwargs) if threading.get_ident() == self._thread else None
         if call is None:
             result = func(*args, **kwargs)
+            self.reading.called(getattr(func, "__name__", ""), args)
         else:
             self._inside.append(call)
             try:
@@ -240,6 +251,7 @@ class Watch(TorchFunctionMode):
             self.elements += _count(call.shape)
         if call.active:
             self.work.met_site()
+            self.reading.met_site()
         known = self.seen.setdefault(call.id, call)
         if known is not call:
             known.hits += 1
@@ -256,6 +268,7 @@ class _Dispatches(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         self._watch.alive.note(result)
         self._watch.work.note(func, args, kwargs or {}, result)
+        self._watch.reading.note(func, args, kwargs or {}, result)
         if torch.Tag.nondeterministic_seeded in func.tags and not _certain(func, args, kwargs or {}):
             shape = tuple(result.shape) if isinstance(result, Tensor) else ()
             self._watch.drawn(func.overloadpacket.__name__.rstrip("_"), shape)
