@@ -90,14 +90,14 @@ def test_predict_tells_of_its_batches_and_says_the_same(clock, capsys, rng):
     model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2)).eval()
     x = torch.randn(12, 3, generator=rng)
     loader = DataLoader(TensorDataset(x), batch_size=4)
-    quiet = dk.predict(model, loader, members=5, seed=1, mode="loop", progress=False)
+    quiet = dk.predict(model, loader, members=40, seed=1, mode="loop", progress=False)
     clock(False)
-    found = dk.predict(model, loader, members=5, seed=1, mode="loop", progress=True)
+    found = dk.predict(model, loader, members=40, seed=1, mode="loop", progress=True)
     assert "predict: 0 of 3 batches, about" in capsys.readouterr().err
     assert torch.equal(found.mean, quiet.mean)
     clock(False)
-    dk.predict(model, x, members=5, seed=1, mode="loop", progress=True)
-    assert "predict: 4 of 5 members, about 3 s left" in capsys.readouterr().err
+    dk.predict(model, x, members=40, seed=1, mode="loop", progress=True)
+    assert "predict: 32 of 40 members, about 3 s left" in capsys.readouterr().err
     assert length(loader) == 3
 
 
