@@ -62,8 +62,10 @@ def test_bald_is_the_mutual_information_of_label_and_member(numbers):
     np.testing.assert_allclose(bald(p), divergence, atol=1e-12)
     assert (bald(p) >= 0).all()
     np.testing.assert_allclose(bald(p)[:2], 0, atol=1e-12)
-    agreed = bald(np.repeat(p[:1].reshape(1, 40, 4), 7, axis=0))
+    same = np.repeat(p[:1], 7, axis=0)
+    agreed = bald(same)
     assert (agreed >= 0).all()
+    assert (np.diff(batch_bald(same, 20, seed=0)[1]) >= 0).all()
     np.testing.assert_allclose(agreed, 0, atol=1e-12)
     np.testing.assert_allclose(bald(p[:1]), 0, atol=1e-12)  # one member tells nothing of others
     assert (least_confidence(p) >= 0).all()
@@ -103,7 +105,14 @@ def test_sampled_outcomes_give_the_entropy_within_their_error(numbers, monkeypat
     estimates = np.array([batch_bald(p, 4, seed=seed)[1][3] for seed in range(400)])
     assert estimates.std() > 0
     assert abs(estimates.mean() - exact) < 6 * estimates.std() / 20
-    assert estimates.std() < 0.2 * exact
+    assert estimates.std() < 0.05 * exact
+
+
+def test_sampled_gains_never_fall_nor_tell_more_than_there_is_to_know(numbers, monkeypatch):
+    monkeypatch.setattr("dropkit.infer.acquisition._CONFIGURATIONS", 200)
+    _, gains = batch_bald(members(numbers, count=4, cases=30, classes=5), 20, seed=0)
+    assert (np.diff(gains) >= 0).all()
+    assert gains[-1] == pytest.approx(np.log(4), abs=0.2)  # of that many labels the member is known
 
 
 def test_a_large_pool_is_scored_in_blocks(numbers, monkeypatch):
