@@ -3,6 +3,7 @@ import secrets
 
 import pytest
 import torch
+import torch.distributed as dist
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,3 +25,11 @@ def seed() -> int:
 def rng(seed: int) -> torch.Generator:
     """A private generator: no test may depend on, or disturb, global RNG state."""
     return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def process_group(tmp_path):
+    """Torch's process group, of this process alone."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-import torch.distributed as dist
 
 from .kinds import KINDS
 from .matrix import in_page, measured
@@ -12,13 +11,6 @@ from .settings import SETTINGS, Case
 
 # In eval mode nothing is dropped, so nothing can be missing; adapters take no handle of the case's plan.
 NOTICING = [name for name in SETTINGS if name not in ("export (eval)", "LoRA before")]
-
-
-@pytest.fixture
-def process_group(tmp_path):
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 @pytest.mark.filterwarnings("ignore")  # what torch and peft have to say about themselves

@@ -8,7 +8,6 @@ import pickle
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -314,13 +313,6 @@ def test_calls_in_a_checkpointed_part_of_a_forward_are_left_to_torch_and_listed(
 
 
 # Distributed --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def process_group(tmp_path):
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 def test_distributed_data_parallel_before_or_after(process_group, rng):

@@ -36,17 +36,8 @@ def test_torchscript_is_refused_by_name_with_the_way_out(seed):
             attempt()
 
 
-@pytest.fixture
-def group(tmp_path):
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1
-    )
-    yield
-    torch.distributed.destroy_process_group()
-
-
 @pytest.mark.parametrize("make", [wrapped.Plain, functional.Outer])
-def test_ddp_is_looked_through(make, group, seed):
+def test_ddp_is_looked_through(make, process_group, seed):
     inside, x = make(), ramp(4, 6)
     model = nn.parallel.DistributedDataParallel(inside)
     assert list(found(model, x)) == list(found(inside, x))

@@ -2,11 +2,14 @@
 
 import copy
 import gc
+import hashlib
+import json
 import os
 import pickle
 
 import pytest
 import torch
+from safetensors.torch import load_file, save
 from torch import nn
 
 import dropkit as dk
@@ -29,6 +32,7 @@ LEARNED = {
     "scheduled_drop_path": (dk.nn.ScheduledDropPath, {"steps": 3}, {}),
 }
 RATELESS = {"information_dropout"}
+ONE = ("logit", "prior_mean", "log_prior_deviation")  # parameters that are one number
 
 
 def rules(name, **more):
@@ -203,20 +207,62 @@ def test_what_cannot_be_made_is_refused(given, error, text):
         dk.plan(MLP(), [dk.Rule(at="net.1", **given)])
 
 
-def test_parameters_that_would_come_too_late_are_refused(tmp_path):
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    try:
-        model = nn.parallel.DistributedDataParallel(MLP())
-        made = dk.plan(model, rules("concrete_dropout"))
-        with pytest.raises(PlanError, match=r"site 'net.1': .* apply the plan first, then wrap"):
-            made.apply(model)
-        assert not attached(model)
-        mesh = torch.distributed.init_device_mesh("cpu", (1,))
-        sharded = torch.distributed.fsdp.fully_shard(MLP(), mesh=mesh)
-        with pytest.raises(PlanError, match="fully_shard has collected"):
-            made.apply(sharded)
-    finally:
-        torch.distributed.destroy_process_group()
+def sharded(model):
+    return torch.distributed.fsdp.fully_shard(model, mesh=torch.distributed.init_device_mesh("cpu", (1,)))
+
+
+def test_parameters_that_would_come_too_late_are_refused(process_group):
+    model = nn.parallel.DistributedDataParallel(MLP())
+    made = dk.plan(model, rules("concrete_dropout"))
+    with pytest.raises(PlanError, match=r"site 'net.1': .* apply the plan first, then wrap"):
+        made.apply(model)
+    assert not attached(model)
+    with pytest.raises(PlanError, match="fully_shard has collected"):
+        made.apply(sharded(MLP()))
+
+
+@pytest.mark.filterwarnings("ignore")  # what torch has to say about itself
+@pytest.mark.parametrize("name", LEARNED)
+def test_sharded_training_is_training(name, process_group, seed):
+    """Also where one number is learned: FSDP2 takes no parameter without an axis."""
+    more = {"activation": "softplus"} if name == "information_dropout" else {}
+    options = {**LEARNED[name][1], **more}
+    rule = dk.Rule(at="net.1", variant=name, rate=None if name in RATELESS else 0.4, options=options)
+    plain, x = MLP(), torch.linspace(-1, 1, 60).view(10, 6)
+    made = dk.plan(plain, [rule], example_inputs=x)
+    made.apply(plain)
+    model = sharded(copy.deepcopy(plain))
+    assert trained(model, x, seed) == pytest.approx(trained(plain, x, seed), rel=1e-5)
+    for mine, theirs in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine.full_tensor(), theirs)
+
+
+@pytest.mark.parametrize("name", ["concrete_dropout", "contextual_dropout", "information_dropout"])
+def test_numbers_that_were_saved_without_an_axis_are_loaded(name, tmp_path):
+    options = {"features": 8} if name != "concrete_dropout" else {}
+    options |= {"activation": "softplus"} if name == "information_dropout" else {}
+    rule = dk.Rule(at="net.1", variant=name, options=options)
+    model, other, third = MLP(), MLP(), MLP()
+    made = dk.plan(model, [rule])
+    made.apply(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.5)
+    now = model.state_dict()
+    before = {k: v.reshape(()) if k.endswith(ONE) else v for k, v in now.items()}
+    assert any(v.ndim == 0 for v in before.values())
+    made.apply(other)
+    other.load_state_dict(before)
+    dk.save_plan(tmp_path / "plan.json", model)
+    file, body = tmp_path / "plan.safetensors", json.loads((tmp_path / "plan.json").read_text())
+    saved = {k: v.reshape(()) if k.endswith(ONE) else v for k, v in load_file(file).items()}
+    file.write_bytes(save(saved, metadata={"format": "dropkit-plan"}))
+    body["tensors"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (tmp_path / "plan.json").write_text(json.dumps(body))
+    dk.load_plan(tmp_path / "plan.json", third)
+    for key, value in now.items():
+        assert torch.equal(other.state_dict()[key], value)
+        assert torch.equal(third.state_dict()[key], value) or "dropkit" not in key
 
 
 def test_making_a_rule_draws_no_random_number():

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -97,13 +96,6 @@ def test_steps_do_not_recompile():
         stream.advance()
         with torch.compiler.set_stance("fail_on_recompile"):
             assert not torch.equal(compiled(x), first)
-
-
-@pytest.fixture
-def process_group(tmp_path):
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 def test_distributed_data_parallel_before_or_after(process_group, rng):

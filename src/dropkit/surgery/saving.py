@@ -134,6 +134,8 @@ def site_tensors(model: nn.Module, plan: Plan) -> dict[str, Tensor]:
 
 
 def _fill(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], file: Path) -> None:
+    # single numbers were saved without an axis by earlier versions
+    saved = {k: x.reshape(1) if not x.ndim and k in own and own[k].ndim else x for k, x in saved.items()}
     for name in own.keys() | saved.keys():
         if name not in saved:
             raise PlanError(f"{file} lacks the tensor {name!r} of a site; save the plan again")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from dropkit.core import OptionError, RateError, Variant, check_rate, register
+from dropkit.nn.learned.axes import with_axes
 from dropkit.nn.learned.penalised import Penalised
 from dropkit.ops.axes import check_units, unit_coins
 from dropkit.ops.draws import draw_normal
@@ -80,7 +81,7 @@ class ContextualDropout(Penalised):
         self.outer = nn.Linear(self.inner.out_features, features)
         nn.init.zeros_(self.outer.weight)
         nn.init.constant_(self.outer.bias, logit)
-        self.prior_logit = nn.Parameter(torch.tensor(logit))
+        self.prior_logit = nn.Parameter(torch.tensor([logit]))
 
     def rates(self, x: Tensor) -> Tensor:
         """Return the rates that ``x`` gets, shape ``(N, features)``."""
@@ -115,6 +116,9 @@ class ContextualDropout(Penalised):
         """
         penalty: Tensor = self._latest()
         return penalty
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(with_axes(state_dict, prefix, "prior_logit"), prefix, *rest)
 
     def extra_repr(self) -> str:
         """Return what ``print(module)`` shows in its brackets."""

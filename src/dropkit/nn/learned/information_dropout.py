@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from dropkit.core import OptionError, Variant, register
+from dropkit.nn.learned.axes import with_axes
 from dropkit.nn.learned.penalised import Penalised
 from dropkit.ops import information_dropout
 from dropkit.ops.axes import check_units
@@ -15,6 +16,8 @@ from dropkit.ops.learned import divergence
 
 Activation = Literal["relu", "softplus"]
 _LEAST = 0.001  # added to alpha, so that its logarithm stays finite
+
+_PRIOR = ("prior_mean", "log_prior_deviation")
 
 
 class InformationDropout(Penalised):
@@ -66,8 +69,8 @@ class InformationDropout(Penalised):
         self.axis = axis
         self.site = site
         if activation == "softplus":
-            self.prior_mean = nn.Parameter(torch.zeros(()))
-            self.log_prior_deviation = nn.Parameter(torch.zeros(()))
+            self.prior_mean = nn.Parameter(torch.zeros(1))
+            self.log_prior_deviation = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to ``x``, with ``features`` units along its axis."""
@@ -94,6 +97,9 @@ class InformationDropout(Penalised):
             mean = x.clamp_min(1e-4).log()
             each = divergence.normal(mean, alpha, self.prior_mean, self.log_prior_deviation)
         return each.sum() / max(len(x), 1)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(with_axes(state_dict, prefix, *_PRIOR), prefix, *rest)
 
     def extra_repr(self) -> str:
         """Return what ``print(module)`` shows in its brackets."""

@@ -81,7 +81,7 @@ class LearnableBernoulli(LearnedRate, Penalised):
                 "the second pass of arm() calls a LearnableBernoulli that the first did not, or with another shape; "
                 "the loss has to do the same both times"
             )
-        passes.draws.append(Draw(again, along("learnable_bernoulli", self.logit, x, self.axis)))
+        passes.draws.append(Draw(again, along("learnable_bernoulli", self.logits(), x, self.axis)))
         return again < 1.0 - rates.detach()
 
     def extra_repr(self) -> str:

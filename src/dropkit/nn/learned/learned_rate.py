@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from dropkit.core import RateError
+from dropkit.nn.learned.axes import with_axes
 from dropkit.nn.module import RateModule
 from dropkit.ops.rate import Rate, accept_rate
 from dropkit.random import Schedule
@@ -26,7 +29,7 @@ class LearnedRate(RateModule):
     def __init__(self, rate: float, features: int | None = None, *, site: str | None = None) -> None:
         nn.Module.__init__(self)
         self.features = features
-        self.logit = nn.Parameter(torch.empty(() if features is None else (features,)))
+        self.logit = nn.Parameter(torch.empty(1 if features is None else features))
         self.rate = rate
         self.site = site
 
@@ -43,10 +46,9 @@ class LearnedRate(RateModule):
                 f"{type(self).__name__} learns its rate; give a number to start from, got {value!r}"
             )
         start = torch.as_tensor(accepted, dtype=torch.float64, device=self.logit.device).detach()
-        if start.ndim and start.shape != self.logit.shape:
-            raise RateError(
-                f"{type(self).__name__} learns rates of shape {tuple(self.logit.shape)}, got {tuple(start.shape)}"
-            )
+        shape = () if self.features is None else (self.features,)
+        if start.ndim and start.shape != shape:
+            raise RateError(f"{type(self).__name__} learns rates of shape {shape}, got {tuple(start.shape)}")
         inside = (start > 0.0) & (start < self.highest)
         if not bool(inside.all()):
             raise RateError(
@@ -57,7 +59,14 @@ class LearnedRate(RateModule):
 
     def rates(self) -> Tensor:
         """Return the rate of every unit, or the one of all."""
-        return self.highest * torch.sigmoid(self.logit)
+        return self.highest * torch.sigmoid(self.logits())
+
+    def logits(self) -> Tensor:
+        """Return what the rates come from, in their shape: 0-d where there is one for all."""
+        return self.logit.reshape(()) if self.features is None else self.logit
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(with_axes(state_dict, prefix, "logit"), prefix, *rest)
 
     def extra_repr(self) -> str:
         """Return what ``print(module)`` shows in its brackets."""
