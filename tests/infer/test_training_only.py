@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import dropkit as dk
-from dropkit.core import ConfigError, DataError, PlanError
+from dropkit.core import ConfigError, DataError, NoMatchError, PlanError
 
 MODES = ("auto", "vmap", "expand", "loop")
 
@@ -48,6 +48,46 @@ def test_a_site_that_cannot_be_reached_is_named(seed):
 
     with pytest.raises(PlanError, match="site 'd' drops in training mode, and cannot be made to"):
         dk.predict(Net(), torch.ones(5, 3), seed=seed)
+
+
+def test_a_site_that_stays_in_eval_mode_is_not_told_to_raise_its_rate(seed):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(3, 3)
+            self.hidden = [nn.Dropout(0.5).eval()]
+
+        def forward(self, x):
+            return self.hidden[0](self.first(x))
+
+    with pytest.raises(NoMatchError, match=r"do not drop: .* \(rate 0.5\); .* let the flag `training`"):
+        dk.predict(Net(), torch.ones(5, 3), seed=seed)
+
+
+class Numbered(nn.Module):
+    """One site is hidden by eval mode; another has a name that begins with its name."""
+
+    def __init__(self, functional):
+        super().__init__()
+        self.drop, self.drop2 = nn.Dropout(0.5), nn.Dropout(0.1)
+        self.functional = functional
+
+    def forward(self, x):
+        if self.functional:
+            for number in range(11):
+                if self.training or number != 1:
+                    x = F.dropout(x, 0.5 if number == 1 else 0.01, training=True)
+            return x
+        return self.drop2(self.drop(x) if self.training else x)
+
+
+@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_site_whose_name_begins_another_is_not_taken_for_it(functional, mode, seed):
+    x = torch.ones(3, 200)
+    got = dk.predict(Numbered(functional), x, seed=seed, members=40, mode=mode, keep_members=True)
+    kept = (got.members != 0).double().mean().item()
+    assert kept < 0.65  # 0.45 of 8,000 units; 0.9 without the hidden site
 
 
 @pytest.mark.parametrize("mode", MODES)

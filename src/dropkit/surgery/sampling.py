@@ -88,7 +88,7 @@ class Sampler:
         if self._complete:
             return True
         names = tuple(drawn)
-        missed = {id for id in self._owners if not any(name.startswith(id) for name in names)}
+        missed = {id for id in self._owners if not any(f"{name}:".startswith(f"{id}:") for name in names)}
         for id in missed:
             owner = self._owners[id]
             if owner.training:
@@ -227,8 +227,17 @@ def _refuse(tree: Tree, watch: Watch, active: Mapping[str, Seen]) -> None:
 def _nothing(watch: Watch) -> NoMatchError:
     if not watch.seen:
         return NoMatchError("the model is not random: no dropout was met in a forward pass in training mode")
-    sites = ", ".join(f"{seen.id or '(model)'!r} (rate {seen.rate:g})" for seen in watch.seen.values())
-    return NoMatchError(f"the model is not random: its sites do not drop: {sites}; set a rate above 0")
+    rates = {id: "unknown" if seen.rate is None else f"{seen.rate:g}" for id, seen in watch.seen.items()}
+    sites = ", ".join(f"{id or '(model)'!r} (rate {rate})" for id, rate in rates.items())
+    stopped = any(
+        seen.rate for seen in watch.seen.values()
+    )  # in eval mode, though the model is in training mode
+    remedy = (
+        "where the rate is not 0, let the flag `training` of the model decide"
+        if stopped
+        else "set a rate above 0"
+    )
+    return NoMatchError(f"the model is not random: its sites do not drop: {sites}; {remedy}")
 
 
 def _switch(tree: Tree, active: Any) -> None:
