@@ -192,6 +192,27 @@ def test_what_is_inside_a_module_whose_calls_were_set_is_still_sampled_and_accel
     assert all("forward" not in vars(module) for module in model.modules())
 
 
+@pytest.mark.parametrize(
+    ("drop", "variant"),
+    [
+        (nn.Dropout(0.5), "dropout"),
+        (nn.Dropout1d(0.5), "spatial_dropout1d"),
+        (nn.Dropout2d(0.5), "spatial_dropout2d"),
+        (nn.Dropout3d(0.5), "spatial_dropout3d"),
+        (nn.AlphaDropout(0.5), "alpha_dropout"),
+        (nn.FeatureAlphaDropout(0.5), "feature_alpha_dropout"),
+    ],
+)
+def test_dropout_inside_a_module_whose_calls_were_set_keeps_its_kind(drop, variant):
+    model = Calling()
+    model.drop = drop
+    with dk.accelerate(model) as alone:
+        kinds = {site.id: site.variant for site in alone.sites if site.id == "drop"}
+    with dk.set_rate(model, 0.3, at=":dropout#0"), dk.accelerate(model) as applied:
+        found = {site.id: site.variant for site in applied.sites if site.id == "drop"}
+    assert found == kinds == {"drop": variant}
+
+
 def test_rates_that_are_set_at_calls_leave_a_model_whole_for_the_compiler():
     class Net(nn.Module):
         def forward(self, x):

@@ -8,20 +8,14 @@ from torch import nn
 
 from dropkit.surgery.calls import CallForward
 from dropkit.surgery.drop import Drop
+from dropkit.surgery.existing import FUNCTIONAL, MODULES, Plain
 from dropkit.surgery.plans import Site, site_id
 from dropkit.surgery.tree import Tree
 
 _LAYERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 _FUSED_IN_EVAL = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.MultiheadAttention)
 _RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
-_DROPOUT: dict[type[nn.Module], str] = {
-    nn.Dropout: "dropout",
-    nn.Dropout1d: "dropout1d",
-    nn.Dropout2d: "dropout2d",
-    nn.Dropout3d: "dropout3d",
-    nn.AlphaDropout: "alpha_dropout",
-    nn.FeatureAlphaDropout: "feature_alpha_dropout",
-}
+_DROPOUT = {cls: FUNCTIONAL[function] for cls, function in MODULES.items()}
 
 
 def built_in(module: nn.Module) -> bool:
@@ -48,23 +42,29 @@ def own_function(module: nn.Module) -> str | None:
         return "multi_head_attention_forward"
     if isinstance(module, nn.RNNBase) and any(forward is cls.forward for cls in _RECURRENT):
         return module.mode.lower()
-    for cls, name in _DROPOUT.items():
-        if isinstance(module, cls) and forward is cls.forward:
-            return name
-    return None
+    plain = _plain(module)
+    return None if plain is None else plain.name
+
+
+def _plain(module: nn.Module) -> Plain | None:
+    """Return what a dropout module of torch's calls, or None for another module."""
+    forward = type(module).forward
+    return next(
+        (p for cls, p in _DROPOUT.items() if isinstance(module, cls) and forward is cls.forward), None
+    )
 
 
 def own_site(module: nn.Module, name: str) -> Site | None:
     """Return the site that one of torch's modules is, with the rate of now; None where it drops nothing."""
-    own = own_function(module)
-    rate: Any = getattr(module, "p" if own in _DROPOUT.values() else "dropout", 0.0)
+    own, plain = own_function(module), _plain(module)
+    rate: Any = getattr(module, "dropout" if plain is None else "p", 0.0)
     if own is None or rate == 0.0 or getattr(module, "num_layers", 2) == 1:
         return None
     return Site(
         id=site_id(name, "output"),
         module=name,
         on="output",
-        variant="dropout",
+        variant="dropout" if plain is None else plain.variant,
         rate=float(rate),
         type=type(module).__name__,
     )
