@@ -167,7 +167,9 @@ def test_bad_input():
 def test_bad_intervals():
     with pytest.raises(DataError, match="scale must be positive"):
         ConformalIntervals().fit([0.0], [1.0], [0.0])
-    with pytest.raises(DataError, match=r"must both have shape \(n,\)"):
+    with pytest.raises(
+        DataError, match=r"must both have shape \(n,\), got \(1, 1\) and \(1, 1\); calibrate each output"
+    ):
         ConformalIntervals().fit([[0.0]], [[1.0]])
     with pytest.raises(ConfigError, match="the intervals are not calibrated yet"):
         ConformalIntervals().intervals([0.0])

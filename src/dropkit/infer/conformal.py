@@ -155,7 +155,10 @@ class ConformalIntervals:
         """
         p, t = as_floats(prediction, "prediction"), as_floats(target, "target")
         if p.shape != t.shape or p.ndim != 1:
-            raise DataError(f"prediction and target must both have shape (n,), got {p.shape} and {t.shape}")
+            raise DataError(
+                f"prediction and target must both have shape (n,), got {p.shape} and {t.shape}; calibrate each output "
+                "by itself, prediction[:, 0] and so on"
+            )
         self.limit = conformal_quantile(np.abs(t - p) / _scale(scale, p), self.level)
         self._scaled = scale is not None
         return self
