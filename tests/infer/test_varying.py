@@ -1,5 +1,7 @@
 """Members that do not differ, or only as far as rounding makes them."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -43,6 +45,28 @@ def test_a_site_that_reaches_nothing_is_refused_in_every_mode(mode, dtype, rows,
 def test_a_site_that_reaches_little_is_not(mode, rng, seed):
     x = torch.randn(9, 64, generator=rng)
     assert (dk.predict(Unused(1e-6), x, members=30, seed=seed, mode=mode).variance > 0).any()
+
+
+@pytest.mark.parametrize("gap", [300.0, 60.0])  # probabilities of 0 in single precision, and of about 1e-26
+def test_a_sample_beyond_doubt_is_no_error_and_one_with_doubt_is(gap, rng, seed):
+    network = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 3))
+    with torch.no_grad():
+        network[2].weight.mul_(0.01)
+        network[2].bias.copy_(torch.tensor([gap, 0.0, -gap]))
+    x = torch.randn(1, 4, generator=rng)
+    found = dk.predict(network, x, members=5, seed=seed, task="classification")
+    assert found.mean[0, 0] == 1.0
+    assert found.entropy < 1e-20
+    assert (found.variance == 0).all()
+    assert (dk.predict(network, x, members=5, seed=seed).variance > 0).any()
+    other = copy.deepcopy(network)
+    with torch.no_grad():
+        other[2].bias[1] += 1.0
+    assert dk.ensemble([network, other]).predict(x, task="classification").n_members == 2
+    with pytest.raises(NoMatchError, match="all members are equal"):
+        dk.predict(
+            Unused(0.0), torch.randn(1, 64, generator=rng), members=5, seed=seed, task="classification"
+        )
 
 
 def test_small_differences_in_half_precision_are_no_zeros(rng, seed):

@@ -16,6 +16,7 @@ from dropkit.infer.networks import Gathered, Options, Runner
 from dropkit.infer.outputs import ALONE, Finish, whole_of
 from dropkit.infer.prediction import Prediction, Task
 from dropkit.infer.progress import Told, length
+from dropkit.infer.varying import settled
 from dropkit.surgery import Plan
 
 Model = nn.Module | tuple[nn.Module, Plan | None]
@@ -230,7 +231,8 @@ def _check_varies(parts: list[dict[str, Prediction]]) -> None:
         raise DataError(
             "the models' outputs are NaN or infinite for all samples; look for such values in the inputs and weights"
         )
-    if found[0].n_members > 1 and not any(bool((prediction.variance > 0).any()) for prediction in found):
+    varies = any(bool((prediction.variance > 0).any()) for prediction in found)
+    if found[0].n_members > 1 and not varies and not all(map(settled, found)):
         raise NoMatchError(
             f"the outputs of all {found[0].n_members} networks are equal: in eval mode the models are the same; give"
             " members= and seed= where plans tell them apart, or other weights"

@@ -21,6 +21,8 @@ def check_varies(
 
     Members of a larger batch may differ by rounding alone. Where they differ by no more than that, some run again by
     themselves, the same operations on the same shapes: they are then equal bit for bit, or something is dropped.
+    Probabilities that are 0 or 1 but for 1e-19, as of a sample with logits far apart, may be equal whatever is dropped,
+    or have a variance too small for a float; where there are no others, nothing is raised.
 
     Args:
         found: What the members say of every batch.
@@ -32,7 +34,7 @@ def check_varies(
         DataError: There is no telling: no output is finite.
     """
     count = max(prediction.n_members for prediction in found)
-    if count < 2 or any(map(_clearly, found)):
+    if count < 2 or any(map(_clearly, found)) or all(map(settled, found)):
         return
     if not any(bool(prediction.variance.isfinite().any()) for prediction in found):
         raise DataError(
@@ -52,6 +54,14 @@ def _clearly(prediction: Prediction) -> bool:
     size = prediction.mean.abs().nan_to_num(nan=0.0, posinf=0.0).max() if prediction.mean.numel() else 0.0
     near = size * torch.finfo(prediction.dtype).eps * _ROUNDING
     return bool((prediction.variance.sqrt() > near).any())
+
+
+def settled(prediction: Prediction) -> bool:
+    """Return whether all are probabilities so near to 0 or 1 that members may be equal though they drop."""
+    if prediction.task != "classification":
+        return False
+    smallest = torch.finfo(prediction.mean.dtype).tiny ** 0.5  # whose square is a float
+    return bool((prediction.mean * (1 - prediction.mean) < smallest).all())
 
 
 def _differ(member: Callable[[int], Mapping[str, Tensor]], count: int) -> bool:
