@@ -137,3 +137,18 @@ def test_hooks_are_gone_where_nothing_changes():
     model(X)
     assert not model._forward_hooks
     assert not model._forward_pre_hooks
+
+
+def test_lazy_modules_are_lazy_again():
+    def lazy():
+        return nn.Sequential(nn.LazyLinear(8), nn.Dropout(0.5), nn.Linear(8, 3))
+
+    x = torch.ones(4, 6)
+    run = lazy()
+    run(x)
+    loaded = lazy()
+    loaded.load_state_dict(run.state_dict())  # has its weights, and its hook for the first forward
+    expected = dk.predict(run, x, members=3, seed=1).mean
+    torch.testing.assert_close(dk.predict(loaded, x, members=3, seed=1).mean, expected)
+    assert type(loaded[0]) is nn.LazyLinear
+    assert type(run[0]) is nn.Linear

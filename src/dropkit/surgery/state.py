@@ -26,6 +26,7 @@ class State:
         self._modules = modules
         self._but = but
         self._attributes = [dict(vars(module)) for module in modules]
+        self._classes = [type(module) for module in modules]  # lazy modules become others
         self._contents = Contents(value for held in self._attributes for value in held.values())
         tensors = [tensor for tensor in self._contents.tensors if not isinstance(tensor, nn.Parameter)]
         self._tensors = [(tensor, tensor.detach().clone()) for tensor in tensors]
@@ -33,7 +34,9 @@ class State:
 
     def put_back(self) -> None:
         """Make everything what it was."""
-        for module, held in zip(self._modules, self._attributes, strict=True):
+        for module, held, cls in zip(self._modules, self._attributes, self._classes, strict=True):
+            if type(module) is not cls:
+                module.__class__ = cls
             now = vars(module)
             for name in now.keys() - held.keys():
                 del now[name]
