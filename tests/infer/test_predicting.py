@@ -410,6 +410,22 @@ def test_what_comes_before_the_first_site_is_computed_once(mode, seed):
     assert Counted.rows == look + 40 * (1 if mode in ("auto", "vmap") else 20) + again
 
 
+@pytest.mark.parametrize("length", [5, 6])
+def test_an_axis_as_long_as_the_batch_by_chance_is_not_taken_for_it(length, seed):
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.at, self.drop = nn.Parameter(torch.randn(6, 3)), nn.Dropout(0.5)
+
+        def forward(self, x):
+            return x + self.drop(self.at)
+
+    x = torch.randn(length, 6, 3)
+    with pytest.raises(StreamError, match=r"'drop' draws a mask of shape \(6, 3\), .*use share_masks=False"):
+        dk.predict(Positions(), x, seed=seed, members=3)
+    assert dk.predict(Positions(), x, seed=seed, members=40, share_masks=False).variance.any()
+
+
 def test_sites_are_looked_for_on_the_whole_batch_where_a_few_samples_will_not_do(seed):
     class Whole(nn.Module):
         def __init__(self):

@@ -83,6 +83,8 @@ class Thinned:
     ) -> Iterator[tuple[Mode, Outputs]]:
         """Yield the outputs of the members of the next batch, at most ``most`` at once, and how they were computed."""
         found, pace = self.look(args, kwargs, batch)
+        if self._shared and found.seen != batch[1]:
+            found.sampler.check_axis(*batch)
         self._last = Members(
             found.sampler,
             args,

@@ -32,7 +32,7 @@ def mask_shape(
     if not -len(shape) <= axis < len(shape) or shape[axis] != length:
         raise StreamError(
             f"site {site!r} draws a mask of shape {tuple(shape)}, which has no axis of the batch's length, {length}, "
-            f"at {axis}; its mask cannot be the same for all samples"
+            f"at {axis}; its mask cannot be the same for all samples; use share_masks=False"
         )
     one = list(shape)
     one[axis] = 1

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from dropkit.core import NoMatchError, PlanError, catalogue
+from dropkit.core import NoMatchError, PlanError, StreamError, catalogue
 from dropkit.nn.module import RateModule
 from dropkit.ops import drop_path
 from dropkit.random import Schedule
@@ -38,6 +38,7 @@ _SWITCHED = (
     nn.TransformerDecoder,
     nn.TransformerDecoderLayer,
 )
+_ON_BATCH = ("attention",)  # kinds of sites whose mask has its batch first, wherever the model has its own
 _STATISTICS = 40  # bytes an element of the outputs: five tensors in double precision
 _LOOKING = threading.Lock()  # random states of the process are put back after a look
 _PATH = re.compile(r"drop_?path|stochastic_?depth", re.IGNORECASE)
@@ -66,6 +67,10 @@ class Sampler:
         owners: Mapping[str, nn.Module] | None = None,
     ) -> None:
         self.writes = False  # whether the model writes to its inputs
+        self.shapes: dict[
+            str, tuple[int, ...]
+        ] = {}  # of what sites dropped in the look, whose batch may be shorter
+        self.reads = False  # whether its code looks at random values, of all samples of a batch at once
         self._owners = dict(owners or {})
         self._complete = not self._owners
         self.model = model
@@ -100,6 +105,16 @@ class Sampler:
             self._owners[id].training = True
         self._complete = not missed
         return self._complete
+
+    def check_axis(self, axis: int, length: int) -> None:
+        """Raise ``StreamError`` if a mask is as long as a batch that the look has not seen, and not for its sake."""
+        for site, shape in self.shapes.items():
+            if -len(shape) <= axis < len(shape) and shape[axis] == length:
+                raise StreamError(
+                    f"site {site!r} draws a mask of shape {shape}, whose axis {axis} is as long as the batch, "
+                    f"{length}, but is not that of the batch; its mask cannot be the same for all samples; use "
+                    "share_masks=False"
+                )
 
     def check(self) -> None:
         """Raise ``PlanError`` if a forward pass met a site that it could not bring to dropkit."""
@@ -171,6 +186,9 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     Restarting(tree.root, [*tree.modules.values(), *tree.held])
     made = Sampler(tree.root, sites, memory, watch.work.share_before, acceleration, owners)
     made.reads = watch.reading.found
+    made.shapes = {
+        id: seen.shape for id, seen in active.items() if seen.kind not in _ON_BATCH and not seen.own
+    }
     return made
 
 
