@@ -45,6 +45,7 @@ def main() -> None:
     ).parse_args()
     torch.set_num_threads(1)
     x = torch.zeros(1)
+    print(f"1 thread, {TURNS} turns\n")
     print("| site | mode | bare, microseconds | attached | under a stream | after revert |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, model, at in (
