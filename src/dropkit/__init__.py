@@ -6,26 +6,14 @@ Names are imported on first use, so that ``import dropkit`` and ``dropkit --help
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dropkit.core import errors as _errors
+from dropkit.core.errors import *  # noqa: F403  (all of them, and light)
+
 if TYPE_CHECKING:
     from dropkit import adapters, infer, nn, objectives, ops, random, stats, surgery, zoo
     from dropkit._catalogue import catalogue, variant
     from dropkit._run_study import run_study
-    from dropkit.core import (
-        ConfigError,
-        DataError,
-        DtypeError,
-        FolderError,
-        InputError,
-        ModuleError,
-        NoMatchError,
-        OptionError,
-        PlanError,
-        RateError,
-        ShapeError,
-        StreamError,
-        UnknownNameError,
-        Variant,
-    )
+    from dropkit.core import Variant
     from dropkit.infer import Prediction, ensemble, predict
     from dropkit.random import step
     from dropkit.study import StudyResult
@@ -47,23 +35,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "Applied": "dropkit.surgery",
     "Audit": "dropkit.surgery",
-    "ConfigError": "dropkit.core",
-    "DataError": "dropkit.core",
-    "DtypeError": "dropkit.core",
-    "FolderError": "dropkit.core",
-    "InputError": "dropkit.core",
-    "ModuleError": "dropkit.core",
-    "NoMatchError": "dropkit.core",
-    "OptionError": "dropkit.core",
     "Plan": "dropkit.surgery",
-    "PlanError": "dropkit.core",
     "Prediction": "dropkit.infer",
-    "RateError": "dropkit.core",
     "Rule": "dropkit.surgery",
-    "ShapeError": "dropkit.core",
-    "StreamError": "dropkit.core",
     "StudyResult": "dropkit.study",
-    "UnknownNameError": "dropkit.core",
     "Variant": "dropkit.core",
     "accelerate": "dropkit.surgery",
     "audit": "dropkit.surgery",
@@ -83,23 +58,10 @@ _ROOMS = ("adapters", "infer", "nn", "objectives", "ops", "random", "stats", "su
 __all__ = [
     "Applied",
     "Audit",
-    "ConfigError",
-    "DataError",
-    "DtypeError",
-    "FolderError",
-    "InputError",
-    "ModuleError",
-    "NoMatchError",
-    "OptionError",
     "Plan",
-    "PlanError",
     "Prediction",
-    "RateError",
     "Rule",
-    "ShapeError",
-    "StreamError",
     "StudyResult",
-    "UnknownNameError",
     "Variant",
     "accelerate",
     "adapters",
@@ -123,6 +85,7 @@ __all__ = [
     "variant",
     "zoo",
 ]
+__all__ += _errors.__all__
 
 
 def __getattr__(name: str) -> Any:

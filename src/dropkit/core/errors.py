@@ -3,6 +3,23 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+# The errors that dropkit.core and dropkit have, too.
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "DtypeError",
+    "FolderError",
+    "InputError",
+    "ModuleError",
+    "NoMatchError",
+    "OptionError",
+    "PlanError",
+    "RateError",
+    "ShapeError",
+    "StreamError",
+    "UnknownNameError",
+]
+
 
 class InputError(Exception):
     """The caller asked for something that cannot be done; the text says what to do instead.
