@@ -91,3 +91,85 @@ def test_code_that_goes_on_calling_the_original_is_refused_by_name(rng, seed):
     with pytest.raises(PlanError, match="module '2' is called by code"):
         predicted(network, x, seed)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+class Average(nn.Module):
+    """Keeps a moving average in a parameter."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.mean = nn.Parameter(torch.ones(8), requires_grad=False)
+        self.how = how
+
+    def forward(self, x):
+        kept = self.mean.clone()
+        with torch.no_grad():
+            if self.how == "in place":
+                self.mean.mul_(0.9)
+            elif self.how == "data":
+                self.mean.data = 0.9 * self.mean.data
+            elif self.training:
+                self.mean.copy_(0.9 * self.mean)
+        return x * kept
+
+
+@pytest.mark.parametrize("mode", ["auto", "vmap", "expand", "loop"])
+@pytest.mark.parametrize("how", ["in place", "data", "in training mode"])
+def test_parameters_that_a_forward_writes_to_stay_as_they_are(how, mode, rng, seed):
+    network = nn.Sequential(nn.Linear(6, 8), Average(how), nn.Dropout(0.5), nn.Linear(8, 3))
+    x = torch.randn(9, 6, generator=rng)
+    expected = predicted(network, x, seed, "loop")
+    parameter, before = network[1].mean, network[1].mean.clone()
+    got = predicted(network, x, seed, mode)
+    assert network[1].mean is parameter
+    assert torch.equal(parameter, before)
+    torch.testing.assert_close(got, expected)
+    first = predicted(nn.Sequential(network[0], nn.Identity(), *network[2:]), x, seed, "loop")
+    torch.testing.assert_close(got, first)  # each begins with an average of 1
+
+
+def test_an_embedding_that_is_renormed_stays_as_it_is(rng, seed):
+    network = nn.Sequential(
+        nn.Embedding(10, 8, max_norm=0.5), nn.Dropout(0.5), nn.Flatten(), nn.Linear(24, 2)
+    )
+    before = network[0].weight.detach().clone()
+    predicted(network, torch.randint(0, 10, (5, 3), generator=rng), seed)
+    assert torch.equal(network[0].weight, before)
+
+
+class Taking(nn.Module):
+    """Takes its input out of a container, or puts another one there."""
+
+    def __init__(self, take):
+        super().__init__()
+        self.net, self.take = model(), take
+
+    def forward(self, given):
+        return self.net(self.take(given))
+
+
+def doubled(given):
+    given["x"] = 2 * given["x"]
+    return given["x"]
+
+
+@pytest.mark.parametrize("mode", ["auto", "vmap", "expand", "loop"])
+@pytest.mark.parametrize(
+    ("make", "take"),
+    [
+        (lambda x: {"x": x, "y": 1}, lambda given: given.pop("x")),
+        (lambda x: [1, x], lambda given: given.pop()),
+        (lambda x: {"x": x}, doubled),
+    ],
+    ids=["dict", "list", "replaced"],
+)
+def test_lists_and_dicts_among_the_inputs_stay_as_they_are(make, take, mode, rng, seed):
+    network, x = Taking(take), torch.randn(9, 6, generator=rng)
+    given = make(x)
+    before = copy.copy(given)
+    got = predicted(network, given, seed, mode)
+    values = (lambda held: list(held.values())) if isinstance(given, dict) else list
+    assert [id(value) for value in values(given)] == [id(value) for value in values(before)]
+    network.take = lambda held: held["x"]
+    expected = predicted(network, {"x": 2 * x if take is doubled else x}, seed, "loop")
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)

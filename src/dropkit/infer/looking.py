@@ -77,7 +77,7 @@ def _look(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
         given = [v for v in tree_leaves((args, kwargs)) if isinstance(v, Tensor)]
         before = [v._version for v in given]
         made = sampler(model, args, kwargs)
-        made.writes = [v._version for v in given] != before
+        made.writes |= [v._version for v in given] != before
         return made
 
 

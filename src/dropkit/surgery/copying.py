@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from dropkit.core import PlanError
 from dropkit.surgery.rebinding import PLAIN, Functions, Memo, parts
 
 
-def copied(root: nn.Module) -> nn.Module:
+def copied(root: nn.Module, own: Iterable[Tensor] = ()) -> nn.Module:
     """Copy the modules and the buffers of ``root``; parameters stay the same tensors.
 
     ``copy.deepcopy`` with three differences. Functions set on instances, such as a patched forward or a hook, that hold
@@ -25,12 +25,14 @@ def copied(root: nn.Module) -> nn.Module:
 
     Args:
         root: Any module.
+        own: Parameters of which the copy has its own; they are buffers there.
 
     Raises:
         PlanError: It cannot be copied even so.
     """
     functions = Functions(root)
     memo: Memo = {id(p): p for p in root.parameters()} | functions.stand_ins
+    memo |= {id(p): p.detach().clone() for p in own}
     try:
         done = dict(memo)
         try:
@@ -43,6 +45,11 @@ def copied(root: nn.Module) -> nn.Module:
         raise PlanError(
             f"the model cannot be copied, which keeps the original as it is: {type(error).__name__}: {error}"
         ) from error
+    for module in made.modules():
+        for name in [
+            n for n, p in module._parameters.items() if p is not None and not isinstance(p, nn.Parameter)
+        ]:
+            module._buffers[name] = module._parameters.pop(name)
     return made
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from dropkit.core import NoMatchError, PlanError, StreamError, catalogue
 from dropkit.nn.module import RateModule
@@ -27,6 +27,7 @@ from dropkit.surgery.state import Restarting
 from dropkit.surgery.taking import Acceleration
 from dropkit.surgery.tree import Tree
 from dropkit.surgery.untouched import untouched
+from dropkit.surgery.writing import Guard
 
 # Modules of torch whose training mode means dropping, and nothing else.
 _SWITCHED = (
@@ -141,22 +142,8 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         PlanError: Something is random that cannot be reached; the text names the site.
     """
     root = Tree(model).root
-    tree = Tree(copied(root))
-    _check_reach(tree)
-    for config in configs(tree):
-        config.use_cache = False  # a prediction is of one pass: nothing is kept for a next token
-    _fix_rates(tree)
-    for module in tree.modules.values():
-        if acceleration_of(stand_in := module.__dict__.get("forward")) is not None:
-            take_off(module, stand_in)  # it comes back below, and forced
     inputs = [x for x in tree_leaves((args, dict(kwargs))) if isinstance(x, Tensor)]
-    for by_module in (False, True):  # the second time only to name whom the first has found
-        with _LOOKING, untouched(tree), only_the_copy(root):
-            watch = Watch(tree, inputs, by_module=by_module)
-            with watch.watching():
-                outputs = tree.root(*args, **kwargs)
-        if not watch.host:
-            break
+    tree, watch, outputs, writes = _looked_at(root, inputs, (tuple(args), dict(kwargs)))
     active = {seen.id: seen for seen in watch.seen.values() if seen.active}
     _refuse(tree, watch, active)
     if not active:
@@ -189,7 +176,50 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     made.shapes = {
         id: seen.shape for id, seen in active.items() if seen.kind not in _ON_BATCH and not seen.own
     }
+    made.writes = writes
     return made
+
+
+def _looked_at(
+    root: nn.Module, inputs: Sequence[Tensor], given: tuple[tuple[Any, ...], dict[str, Any]]
+) -> tuple[Tree, Watch, Any, bool]:
+    """Return a copy of the model, what a forward pass of it showed, what that returned, and whether it changed lists or
+    dicts among its inputs.
+    """
+    leaves, structure = tree_flatten(given)
+    own: list[Tensor] = []
+    by_module = False  # True only to name whom a first pass has found
+    while True:
+        tree = _prepared(copied(root, own))
+        args, kwargs = taken = tree_unflatten(leaves, structure)  # in lists and dicts of its own
+        with _LOOKING, untouched(tree), only_the_copy(root), Guard(tree.root.parameters()) as guard:
+            watch = Watch(tree, inputs, by_module=by_module, guard=guard)
+            try:
+                with watch.watching():
+                    outputs = tree.root(*args, **kwargs)
+            except Exception:
+                if not guard.written:
+                    raise
+        if guard.written:
+            own += guard.written  # or the forward would change the model itself
+        elif by_module or not watch.host:
+            left, left_structure = tree_flatten(taken)
+            same = left_structure == structure and all(a is b for a, b in zip(left, leaves, strict=True))
+            return tree, watch, outputs, not same
+        else:
+            by_module = True
+
+
+def _prepared(copy: nn.Module) -> Tree:
+    tree = Tree(copy)
+    _check_reach(tree)
+    for config in configs(tree):
+        config.use_cache = False  # a prediction is of one pass: nothing is kept for a next token
+    _fix_rates(tree)
+    for module in tree.modules.values():
+        if acceleration_of(stand_in := module.__dict__.get("forward")) is not None:
+            take_off(module, stand_in)  # it comes back later, and forced
+    return tree
 
 
 def _owner(tree: Tree, seen: Seen) -> nn.Module:

@@ -27,6 +27,7 @@ from dropkit.surgery.auditing.work import Work
 from dropkit.surgery.drop import Drop
 from dropkit.surgery.tree import Tree
 from dropkit.surgery.untouched import host_state, private_generators
+from dropkit.surgery.writing import Guard
 
 # with the separator, or torchvision and torch_geometric would be torch
 _OWN = f"{Path(__file__).parents[2]}{os.sep}"
@@ -77,9 +78,17 @@ class Watch(TorchFunctionMode):
         inputs: Tensors that the pass is given.
         by_module: Whether to say which module uses Python's or NumPy's randomness, for which their states are looked at
             around each; else it is the root if any does.
+        guard: Of parameters that must not be written to.
     """
 
-    def __init__(self, tree: Tree, inputs: Sequence[Tensor] = (), *, by_module: bool = True) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        inputs: Sequence[Tensor] = (),
+        *,
+        by_module: bool = True,
+        guard: Guard | None = None,
+    ) -> None:
         super().__init__()
         self.seen: dict[str, Seen] = {}
         self.elements = 0  # in the outputs of modules without children, and in what functions hit
@@ -91,6 +100,7 @@ class Watch(TorchFunctionMode):
         self.alive = Alive([*tree.root.parameters(), *tree.root.buffers(), *inputs])
         self.work = Work()
         self.reading = Reading()
+        self.guard = guard
         self._tree = tree
         self._modules = list(tree.modules.values())
         self._thread = threading.get_ident()
@@ -265,6 +275,8 @@ class _Dispatches(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._watch = watch
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self._watch.guard is not None and func._schema.is_mutable:
+            self._watch.guard.check(func, args, kwargs or {})
         result = func(*args, **(kwargs or {}))
         self._watch.alive.note(result)
         self._watch.work.note(func, args, kwargs or {}, result)
