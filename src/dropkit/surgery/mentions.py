@@ -12,6 +12,7 @@ import inspect
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -92,6 +93,17 @@ _PLAIN = (
 
 
 _KNOWN = {*sys.stdlib_module_names, "torch", "dropkit", "numpy", "scipy", "sympy"}
+
+
+def read_from_self(cls: type) -> set[str]:
+    """Return the attributes that the methods of ``cls`` read from ``self``."""
+    found = set()
+    for function in _methods(cls):
+        names = _names(function.__code__)
+        found |= {
+            read for (_, owner), (kind, read) in pairwise(names) if (owner, kind) == ("self", "attribute")
+        }
+    return found
 
 
 def _code(module: nn.Module, forward_only: bool) -> Iterator[FunctionType]:

@@ -218,6 +218,40 @@ def test_without_an_example_modules_alone():
     assert "no example input" in str(audit)
 
 
+class Rates(nn.Module):
+    """Rates in attributes: of a call, for others to read, none, and no rate."""
+
+    def __init__(self, rate=0.2):
+        super().__init__()
+        self.attention_dropout, self.unread_dropout, self.dropped, self.drops = rate, 0.3, 7.0, "0.1"
+
+    def forward(self, x):
+        drop = self.attention_dropout if self.training else 0.0
+        return torch.nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=drop) + self.dropped
+
+
+class Unused(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dropout = 0.1
+
+    def forward(self, x):
+        return x * self.dropout
+
+
+def test_without_an_example_rates_of_calls_are_said_to_be_missing():
+    model = nn.Sequential(
+        Rates(), Unused(), models.DropPath(0.2), nn.LSTM(8, 8, 2, dropout=0.1), Rates(), Rates(0.0)
+    )
+    audit = dk.audit(model)
+    assert [site.id for site in audit.sites] == ["2", "3"]
+    (warning,) = audit.warnings
+    assert (warning.code, warning.site) == ("not-listed", "0")
+    assert warning.message.startswith("attention_dropout = 0.2 of Rates and 1 more module(s) may be the rate")
+    assert "not-listed" not in {warning.code for warning in dk.audit(model[:1], X).warnings}
+    assert not dk.audit(nn.Sequential(Unused(), Rates(0.0), models.Functional())).warnings
+
+
 def test_nothing_is_left_behind(seed):
     model = nn.Sequential(
         nn.Linear(8, 8), nn.BatchNorm1d(2), models.Host(), models.DropPath(0.3), nn.Dropout(0.1)

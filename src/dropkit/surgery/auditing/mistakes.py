@@ -8,6 +8,7 @@ from torch import nn
 
 from dropkit.surgery.auditing.known import FUNCTIONS, TORCH_DROPOUT
 from dropkit.surgery.auditing.result import AuditSite, AuditWarning
+from dropkit.surgery.auditing.unseen import unseen
 from dropkit.surgery.auditing.watch import Watch
 from dropkit.surgery.tree import Tree
 
@@ -26,7 +27,9 @@ def mistakes(
         last: Ids of the sites whose dropped tensor the model returns.
     """
     found = [*_rates(sites), *_modules(tree)]
-    if watch is not None:
+    if watch is None:
+        found += unseen(tree)
+    else:
         found += [*_ways(watch, last), *_evaluation(sites), *_calls(tree, sites, watch)]
     return found
 
