@@ -106,7 +106,9 @@ class Fake:
         hard = rng.beta(0.4, 2.0, count)
         if self.task == "regression":
             plain = Answers(
-                loss=(hard**2).tolist(), metrics={"rmse": 0.5, "mae": 0.4, "r2": 0.8, "log_likelihood": -1.25}
+                loss=(hard**2).tolist(),
+                level=np.sqrt(hard).tolist(),
+                metrics={"rmse": 0.5, "mae": 0.4, "r2": 0.8, "log_likelihood": -1.25},
             )
             sampled = plain.model_copy(update={"uncertainty": {"sd": (hard + rng.random(count)).tolist()}})
             label = []

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from dropkit import report, stats
@@ -52,14 +53,31 @@ def test_the_area_under_the_curve_is_that_of_stats(sure):
         assert f"<td>{area:.4g}</td>" in found
 
 
-def test_regression_has_risk_and_no_reliability(tmp_path):
-    fake = Fake(**SMALL, task="regression", metric="rmse", predictions=True)
-    found = part(fake.write(tmp_path))
+def test_regression_has_risk_and_the_reliability_of_its_intervals(tmp_path):
+    folder = Fake(**SMALL, task="regression", metric="rmse", predictions=True).write(tmp_path)
+    found = part(folder)
     assert "Risk and coverage" in found
     assert ">log-likelihood</th>" in found
     assert "observation noise" in found
-    assert "Reliability" not in found
     assert "gallery" not in found
+    record = load_predictions(folder)["hidden", 0]
+    inside = (np.array(record.sampled.level) <= 0.9).mean()
+    assert f"hidden Monte Carlo: {100 * inside:.0f} % of the targets in 90 % intervals" in found
+    assert "share of the targets inside" in found
+
+
+def test_regression_of_old_has_risk_alone(tmp_path):
+    folder = Fake(**SMALL, task="regression", metric="rmse", predictions=True).write(tmp_path)
+    for (plan, seed), record in load_predictions(folder).items():
+        bare = {
+            name: None if answers is None else answers.model_copy(update={"level": []})
+            for name, answers in (("plain", record.plain), ("sampled", record.sampled))
+        }
+        write_json(prediction_path(folder, plan, seed), record.model_copy(update=bare))
+    found = part(folder)
+    assert "Risk and coverage" in found
+    assert "Reliability" not in found
+    assert "diagonal" not in found
 
 
 def test_a_reason_is_told_and_cannot_become_markup(tmp_path):

@@ -6,7 +6,7 @@ import torch
 
 import dropkit as dk
 from dropkit import records
-from dropkit.study import log_likelihood, reopen, sample
+from dropkit.study import central_levels, log_likelihood, reopen, sample
 from dropkit.study.asking import SHOWN
 from dropkit.study.pictures import pictures
 from tests.study.small import study
@@ -124,5 +124,6 @@ def test_a_regression_has_losses_and_deviations(tmp_path):
             for part in (run.data.val, run.data.test)
         ]
     for answers, which in ((found.plain, "plain"), (found.sampled, "mean")):
+        np.testing.assert_allclose(answers.level, central_levels(*parts, which).ravel(), rtol=1e-5, atol=1e-9)
         assert answers.metrics["log_likelihood"] == pytest.approx(log_likelihood(*parts, which), rel=1e-5)
     assert records.load_predictions(result.path)["none", 0].plain.metrics["log_likelihood"] < 0

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 import dropkit as dk
 from dropkit.core import DataError
-from dropkit.study import log_likelihood, reopen, sample
+from dropkit.study import central_levels, log_likelihood, reopen, sample
 from dropkit.study.sampled import Sampled
 from tests.study.small import study
 
@@ -24,6 +24,16 @@ def said(drawn, target):
 def by_hand(drawn, target, variance):
     each = norm.logpdf(target, drawn, np.sqrt(variance)).sum(-1)
     return (logsumexp(each, axis=0) - math.log(len(drawn))).mean()
+
+
+def likeliest(drawn, target, units):
+    found = minimize(
+        lambda v: -by_hand(drawn, target, np.exp(v)),
+        2 * np.log(units),
+        method="Nelder-Mead",
+        options={"xatol": 1e-6, "fatol": 1e-12, "maxiter": 2000},
+    )
+    return np.exp(found.x)
 
 
 @pytest.fixture
@@ -38,13 +48,7 @@ def test_it_is_the_mixture_with_the_likeliest_noise(numbers, width):
     drawn = target[:, None] + units * numbers.normal(size=(2, 100, 40, width))
     fitted, found = said(drawn[0], target[0]), said(drawn[1], target[1])
     for which, members in (("mean", drawn), ("plain", drawn.mean(1, keepdims=True))):
-        best = minimize(
-            lambda v: -by_hand(members[0], target[0], np.exp(v)),  # noqa: B023
-            2 * np.log(units),
-            method="Nelder-Mead",
-            options={"xatol": 1e-6, "fatol": 1e-12, "maxiter": 2000},
-        )
-        want = by_hand(members[1], target[1], np.exp(best.x))
+        want = by_hand(members[1], target[1], likeliest(members[0], target[0], units))
         assert log_likelihood(fitted, found, which) == pytest.approx(want, abs=1e-3)
     alone = np.square(drawn[0].mean(0) - target[0]).mean(0)  # of a single member: the mean squared residual
     want = by_hand(drawn[1].mean(0)[None], target[1], alone)
@@ -64,6 +68,18 @@ def test_another_unit_shifts_it(numbers):
         assert there == pytest.approx(here - 2 * math.log(1000), abs=1e-4)
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_central_levels_are_of_the_mixtures_distribution(numbers, width):
+    units = np.array([50.0, 0.01])[:width]
+    target = units * numbers.normal(size=(2, 30, width))
+    drawn = target[:, None] + units * numbers.normal(size=(2, 70, 30, width))
+    fitted, found = said(drawn[0], target[0]), said(drawn[1], target[1])
+    for which, members in (("mean", drawn), ("plain", drawn.mean(1, keepdims=True))):
+        noise = likeliest(members[0], target[0], units)
+        want = np.abs(2 * norm.cdf(target[1], members[1], np.sqrt(noise)).mean(0) - 1)
+        np.testing.assert_allclose(central_levels(fitted, found, which), want, atol=1e-3)
+
+
 def test_what_it_cannot_tell(numbers):
     target = numbers.normal(size=(30, 2))
     drawn = target + numbers.normal(size=(5, 30, 2))
@@ -76,6 +92,7 @@ def test_what_it_cannot_tell(numbers):
         log_likelihood(whole, dataclasses.replace(whole, drawn=None), "mean")
     drawn[:, :, 1] = target[:, 1]
     assert math.isnan(log_likelihood(said(drawn, target), whole, "mean"))
+    assert central_levels(said(drawn, target), whole, "mean").shape == (0, 2)
 
 
 def test_of_a_run(tmp_path):

@@ -22,6 +22,8 @@ class Answers(Part):
             own unit, mean over the targets.
         predicted: The likeliest class; empty for a regression.
         confidence: Its probability; empty for a regression.
+        level: Of a regression, for each target of each example the level of the narrowest central interval that holds
+            it, with observation noise; else empty.
         uncertainty: By name, larger is less sure: ``entropy`` and, of thinned networks, ``mutual information``, both
             in nats; ``sd`` of a regression.
         metrics: Of the whole part.
@@ -30,6 +32,7 @@ class Answers(Part):
     loss: Numbers
     predicted: list[Count] = Field(default_factory=list)
     confidence: Numbers = Field(default_factory=list)
+    level: Numbers = Field(default_factory=list)
     uncertainty: dict[str, Numbers] = Field(default_factory=dict)
     metrics: dict[str, float | None] = Field(default_factory=dict)
 

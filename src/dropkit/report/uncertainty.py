@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,32 +13,15 @@ from dropkit.report.html import Html, el, join
 from dropkit.report.parts import color, scroll, section
 from dropkit.report.pixels import image
 from dropkit.report.plots import Curve, plot
+from dropkit.report.reliability import reliability
 from dropkit.report.study import Study
+from dropkit.report.voices import Voice, named_line, speaking, voice_name
 from dropkit.stats import aurc, risk_coverage
-from dropkit.stats.calibration import grouped
 
-_BINS = 10
 _POINTS = 200  # of a curve: more would be finer than a screen
 _SHOWN = 8  # pictures of each kind
 _ORDER = ("accuracy", "nll", "brier", "ece", "rmse", "log_likelihood", "mae", "r2")
 _FIRST = 20  # answers, fewer than which say little about the error among them
-
-
-@dataclass(frozen=True)
-class _Voice:
-    """One way of asking one run.
-
-    Args:
-        plan: Its plan.
-        title: What it is called.
-        answers: What it says.
-        dash: Of its lines.
-    """
-
-    plan: str
-    title: str
-    answers: Answers
-    dash: str
 
 
 def uncertainty(study: Study) -> Html | None:
@@ -57,32 +39,33 @@ def uncertainty(study: Study) -> Html | None:
         for record in asked.values()
         if record.reason is not None
     ]
-    voices = list(_voices(asked))
+    voices = list(speaking(asked))
     if not voices:
         return section("How sure is it?", "uncertainty", reasons)
     best = voices[-1]
     record = asked[best.plan]
     classes = bool(record.label)
-    figures = [_reliability(study, voices)] if classes else []
-    figures += [drawn] if (drawn := _coverage(study, voices)) is not None else []
-    key = el("p", [_key(study, voice) for voice in voices if voice.answers.uncertainty], class_="key")
+    risks = _coverage(study, voices)
+    trust = reliability(study, voices)
+    shown = [voice for voice in voices if voice.answers.uncertainty or voice.answers.level]
+    key = el("p", [named_line(study, voice) for voice in shown], class_="key")
     lead = (
         f"Answers of seed {record.seed} on the {n.count(len(best.answers.loss), 'example')} of its test part"
     )
     if record.members:
         lead += f"; “Monte Carlo” is the mean over {record.members} thinned networks of one run"
-    lead += (
-        ". A well calibrated model is right as often as it says: its points lie on the diagonal."
-        if classes
-        else "."
-    )
-    if len(figures) == 2:
+    lead += "."
+    if classes:
+        lead += " A well calibrated model is right as often as it says: its points lie on the diagonal."
+    elif trust is not None:
+        lead += " Of a well calibrated model 90 % of the targets lie in its 90 % intervals: on the diagonal."
+    if risks is not None:
         lead += " A model that knows when it is wrong has a risk that falls to the left."
     return section(
         "How sure is it?",
         "uncertainty",
         key,
-        el("div", figures, class_="duo"),
+        el("div", [drawn for drawn in (trust, risks) if drawn is not None], class_="duo"),
         _table(study, voices),
         reasons,
         _gallery(study, record, best.answers) if classes else None,
@@ -90,56 +73,7 @@ def uncertainty(study: Study) -> Html | None:
     )
 
 
-def _voices(asked: dict[str, PredictionRecord]) -> Iterator[_Voice]:
-    """Yield the baseline's voices, then the best plan's, the most telling one last."""
-    for plan, record in asked.items():
-        if record.plain is not None:
-            alone = record.sampled is None
-            yield _Voice(
-                plan, "scaled weights" if not alone else "", record.plain, "solid" if alone else "dashed"
-            )
-        if record.sampled is not None:
-            yield _Voice(plan, "Monte Carlo", record.sampled, "solid")
-
-
-def _key(study: Study, voice: _Voice) -> Html:
-    line = el("svg", el("line", x1=0, x2=28, y1=6, y2=6, class_=f"line c{color(study, voice.plan)} {voice.dash}"),
-              width=28, height=12, aria_hidden="true")  # fmt: skip
-    return el("span", line, " ", _name(study, voice))
-
-
-def _name(study: Study, voice: _Voice) -> Html:
-    shown = el("bdi", study.row(voice.plan).chosen or voice.plan, class_="plan")
-    return join(shown, f", {voice.title}" if voice.title else None)
-
-
-def _reliability(study: Study, voices: Sequence[_Voice]) -> Html:
-    curves, facts = [], []
-    for voice in voices:
-        confidence = np.asarray(voice.answers.confidence)
-        right = np.asarray(voice.answers.loss) == 0
-        bins = grouped(confidence, right, _BINS, "equal-width")
-        filled = bins.counts > 0
-        points = list(zip(bins.confidence[filled].tolist(), bins.accuracy[filled].tolist(), strict=True))
-        sizes = 2.0 + 6.0 * np.sqrt(bins.counts[filled] / len(right))
-        curves.append(Curve(points, color(study, voice.plan), voice.dash, sizes.tolist()))
-        facts.append(f"{voice.plan} {voice.title}: ECE {n.value('ece', voice.answers.metrics.get('ece'))}")
-    unit = Axis(0.0, 1.0)
-    percent: Callable[[float], str] = lambda at: f"{100 * at:.0f} %"  # noqa: E731
-    drawn = plot(
-        curves,
-        unit,
-        unit,
-        names=("confidence", "share that is right"),
-        write=(percent, percent),
-        alt=f"Reliability diagram. {'; '.join(facts)}",
-        diagonal=True,
-    )
-    note = "Bins of equal width; the larger a dot, the more answers it stands for."
-    return el("figure", el("figcaption", "Reliability"), drawn, el("p", note, class_="note"))
-
-
-def _coverage(study: Study, voices: Sequence[_Voice]) -> Html | None:
+def _coverage(study: Study, voices: Sequence[Voice]) -> Html | None:
     """Return the risk-coverage curves, None where nobody says how sure he is."""
     curves, facts, highest = [], [], 0.0
     for voice in voices:
@@ -179,7 +113,7 @@ def _coverage(study: Study, voices: Sequence[_Voice]) -> Html | None:
     return el("figure", el("figcaption", "Risk and coverage"), drawn, el("p", note, class_="note"))
 
 
-def _table(study: Study, voices: Sequence[_Voice]) -> Html:
+def _table(study: Study, voices: Sequence[Voice]) -> Html:
     known = {name for voice in voices for name in voice.answers.metrics}
     metrics = [name for name in _ORDER if name in known]
     kinds = list(dict.fromkeys(name for voice in voices for name in voice.answers.uncertainty))
@@ -192,7 +126,7 @@ def _table(study: Study, voices: Sequence[_Voice]) -> Html:
             n.plain(aurc(found.uncertainty[kind], found.loss)) if kind in found.uncertainty else n.NOTHING
             for kind in kinds
         ]
-        name = join(el("i", class_=f"swatch c{color(study, voice.plan)}"), _name(study, voice))
+        name = join(el("i", class_=f"swatch c{color(study, voice.plan)}"), voice_name(study, voice))
         rows.append(el("tr", el("th", name, scope="row"), [el("td", cell) for cell in cells]))
     head = el("thead", el("tr", [el("th", text, scope="col") for text in heads]))
     notes = []

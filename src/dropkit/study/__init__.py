@@ -3,7 +3,7 @@
 from dropkit.study.analyse import analyse
 from dropkit.study.config import StudyConfig, load_config
 from dropkit.study.grid import Candidate, candidates
-from dropkit.study.observed import log_likelihood
+from dropkit.study.observed import central_levels, log_likelihood
 from dropkit.study.progress import Observer, Silent
 from dropkit.study.reopen import Reopened, find_run, reopen
 from dropkit.study.result import StudyResult, Survey
@@ -22,6 +22,7 @@ __all__ = [
     "Survey",
     "analyse",
     "candidates",
+    "central_levels",
     "config_text",
     "default_workers",
     "find_run",

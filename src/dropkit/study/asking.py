@@ -18,7 +18,7 @@ from dropkit.core import FolderError, NoMatchError, PlanError
 from dropkit.records import Answers, PredictionRecord
 from dropkit.study.config import StudyConfig
 from dropkit.study.keeper import last_line
-from dropkit.study.observed import log_likelihood
+from dropkit.study.observed import central_levels, log_likelihood
 from dropkit.study.pictures import pictures
 from dropkit.study.progress import Observer
 from dropkit.study.reopen import Reopened, best_candidates, reopen
@@ -137,7 +137,10 @@ def _answers(found: Sampled, which: Any, fitted: Sampled | None) -> Answers:
         if sampled and found.variance is not None:
             uncertainty["sd"] = _rounded(np.sqrt(found.variance.mean(axis=1)))
         return Answers(
-            loss=_rounded(np.square(values - target).mean(axis=1)), uncertainty=uncertainty, metrics=metrics
+            loss=_rounded(np.square(values - target).mean(axis=1)),
+            level=_rounded(central_levels(fitted, found, which).ravel()) if fitted is not None else [],
+            uncertainty=uncertainty,
+            metrics=metrics,
         )
     predicted = values.argmax(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
