@@ -93,6 +93,24 @@ def test_code_that_goes_on_calling_the_original_is_refused_by_name(rng, seed):
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_torchscript_is_refused_by_name(inside, rng, seed):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(model())
+    network = nn.Sequential(scripted, nn.Dropout(0.5)) if inside else scripted
+    with pytest.raises(PlanError, match=f"module '{0 if inside else '.model.'}' is TorchScript"):
+        predicted(network, torch.randn(9, 6, generator=rng), seed)
+
+
+@pytest.mark.parametrize("mode", ["vmap", "loop"])
+def test_a_model_that_was_made_in_inference_mode(mode, rng, seed):
+    with torch.inference_mode():
+        network, x = model(), torch.randn(9, 6, generator=rng)
+        inside = predicted(network, x, seed, mode)
+    torch.testing.assert_close(predicted(network, x, seed, mode), inside)
+
+
 class Average(nn.Module):
     """Keeps a moving average in a parameter."""
 

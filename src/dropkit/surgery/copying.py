@@ -32,7 +32,8 @@ def copied(root: nn.Module, own: Iterable[Tensor] = ()) -> nn.Module:
     """
     functions = Functions(root)
     memo: Memo = {id(p): p for p in root.parameters()} | functions.stand_ins
-    memo |= {id(p): p.detach().clone() for p in own}
+    apart = {id(p): p.detach().clone() for p in own}
+    memo |= apart
     try:
         done = dict(memo)
         try:
@@ -45,10 +46,13 @@ def copied(root: nn.Module, own: Iterable[Tensor] = ()) -> nn.Module:
         raise PlanError(
             f"the model cannot be copied, which keeps the original as it is: {type(error).__name__}: {error}"
         ) from error
-    for module in made.modules():
-        for name in [
-            n for n, p in module._parameters.items() if p is not None and not isinstance(p, nn.Parameter)
-        ]:
+    for module in made.modules() if apart else ():
+        plain = [
+            name
+            for name, p in module._parameters.items()
+            if p is not None and not isinstance(p, nn.Parameter)
+        ]
+        for name in plain:
             module._buffers[name] = module._parameters.pop(name)
     return made
 

@@ -61,7 +61,10 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
             for drop in quiet:
                 drop.forced = False
             for parameter, flag in wanting:
-                parameter.requires_grad_(flag)
+                if (
+                    parameter.requires_grad != flag
+                ):  # what is made in inference mode does not let itself be asked
+                    parameter.requires_grad_(flag)
             state.put_back()
             for source, own_state in own:
                 _set_state(source, own_state)
