@@ -32,7 +32,7 @@ def batching_pays(mode, size):
 
 
 def large_chunks_are_slow(mode, size):
-    return size * (1.0 - 0.01 * size if size < 8 else 3.0)
+    return size * (1.0 - 0.1 * size if size < 8 else 3.0)
 
 
 def batching_is_slow(mode, size):
@@ -50,7 +50,7 @@ def test_what_comes_before_the_first_site_is_worth_one_chunk_of_all_members():
 def test_chunks_grow_while_that_pays():
     chunks = ran(Pace(None, 0.0, MIDDLING, can_expand=True), batching_pays, 1000)
     assert chunks[:5] == [("loop", 1), ("loop", 1), ("expand", 2), ("expand", 4), ("expand", 8)]
-    assert max(size for _, size in chunks) > 256
+    assert max(size for _, size in chunks) > 64
     first = next(mode for mode, _ in ran(Pace(None, 0.5, MIDDLING, can_expand=True), batching_pays, 100)[2:])
     assert first == "vmap"
 
@@ -103,3 +103,8 @@ def test_a_mode_that_was_asked_for_is_kept(mode):
     for seconds in (alike, batching_pays, large_chunks_are_slow):
         assert {used for used, _ in ran(Pace(mode, 0.0, MIDDLING, can_expand=True), seconds, 300)} == {mode}
     assert not Pace("vmap", 0.0, MIDDLING, can_expand=True).refused()
+
+
+def test_a_larger_chunk_that_hardly_pays_is_the_last():
+    chunks = ran(Pace("expand", 0.0, LARGE, can_expand=True), lambda _, size: size * 0.99**size, 50)
+    assert [size for _, size in chunks] == [1, 2, 4] + [1] * 43

@@ -9,7 +9,7 @@ from dropkit.infer.prediction import Mode
 _MOSTLY = 0.75  # of the work, if done before the first site: members under vmap cost next to nothing
 _PARTLY = 0.3  # of the work, from which vmap is tried, which does that once, and not a larger batch
 _HOPELESS = 1.5  # times the best time a member, at which the first chunk of a mode is its last
-_WORSE = 1.15  # the same for larger chunks
+_BETTER = 0.95  # times the best time, which a larger chunk has to reach, or is the last
 _ALL = 1 << 62
 _CACHE = (
     1 << 22
@@ -70,10 +70,11 @@ class Pace:
         mode, _, chunks = self._trials[0]
         each = seconds / size
         best = self._best
-        if best is None or each < best[0]:
-            self._best = each, mode, size
         self._chunks += 1
-        limit = _WORSE if size > 2 and self._chunks > 1 else _HOPELESS
+        larger = self._chunks > 1 and mode != "loop"
+        if best is None or each < best[0] * (_BETTER if larger else 1.0):
+            self._best = each, mode, size
+        limit = _BETTER if larger and size > 2 else _HOPELESS
         if self._chunks == chunks or (best is not None and each > limit * best[0]):
             # a batched mode that works is enough: a second one would cost more than it could save
             self._trials = self._trials[1:] if mode == "loop" else []

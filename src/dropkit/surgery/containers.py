@@ -34,7 +34,7 @@ class Contents:
             value = waiting.pop()
             if type(value) in _KINDS:
                 if id(value) not in self._held:
-                    items = _items(value)
+                    items = _items(value) if value else []
                     self._held[id(value)] = value, items
                     waiting += items
             elif isinstance(value, Tensor):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,7 +32,7 @@ def copied(root: nn.Module, own: Iterable[Tensor] = ()) -> nn.Module:
         PlanError: It cannot be copied even so.
     """
     functions = Functions(root)
-    memo: Memo = {id(p): p for p in root.parameters()} | functions.stand_ins
+    memo: Memo = {id(p): p for p in root.parameters()} | _empty(root) | functions.stand_ins
     apart = {id(p): p.detach().clone() for p in own}
     memo |= apart
     try:
@@ -55,6 +56,12 @@ def copied(root: nn.Module, own: Iterable[Tensor] = ()) -> nn.Module:
         for name in plain:
             module._buffers[name] = module._parameters.pop(name)
     return made
+
+
+def _empty(root: nn.Module) -> Memo:
+    """Return copies of the modules' empty dicts, most of what there is to copy; deepcopy is slow to make them."""
+    held = (value for module in root.modules() for value in vars(module).values())
+    return {id(value): type(value)() for value in held if type(value) in (dict, OrderedDict) and not value}
 
 
 @contextmanager

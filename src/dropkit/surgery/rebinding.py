@@ -29,7 +29,9 @@ class Functions:
         self._methods: list[tuple[nn.Module, str, MethodType]] = []
         for module in root.modules():
             for name, value in vars(module).items():
-                if type(value) not in PLAIN and self._look(value) and isinstance(value, MethodType):
+                if type(value) in PLAIN or (isinstance(value, dict) and not value):
+                    continue
+                if self._look(value) and isinstance(value, MethodType):
                     self._methods.append((module, name, value))
 
     def _look(self, value: Any) -> bool:
