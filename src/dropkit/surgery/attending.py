@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,10 +12,8 @@ from dropkit.core import PlanError
 from dropkit.ops.attention import attention, attention_through
 from dropkit.surgery.drop import Drop, replaced
 from dropkit.surgery.existing import CALLS, INNER
+from dropkit.surgery.frames import Args, FrameMode, Func, Kwargs, Watcher
 from dropkit.surgery.operations import SOFTMAX
-
-if TYPE_CHECKING:
-    from dropkit.surgery.calls import CallMode
 
 _SINGLE = (
     "attention_dropout",
@@ -32,7 +30,7 @@ class AttentionDrop(Drop):
 
     def attend(
         self,
-        mode: CallMode,
+        mode: FrameMode,
         func: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -103,24 +101,15 @@ class AttentionDrop(Drop):
         return x
 
 
-class _Inside:
+class _Inside(Watcher):
     """Stands where a forward's frame does while multi-head attention makes its inner calls."""
-
-    dropped = None
 
     def __init__(self, drop: AttentionDrop, heads: int, training: bool) -> None:
         self._drop = drop
         self._heads = heads
         self._training = training
 
-    def call(
-        self,
-        mode: CallMode,
-        name: str,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
+    def call(self, mode: FrameMode, name: str, func: Func, args: Args, kwargs: Kwargs) -> Any:
         if name == "softmax":
             return self._drop._weighing(func, args, kwargs, self._training, self._heads)
         if name == "scaled_dot_product_attention":

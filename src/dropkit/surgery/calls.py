@@ -15,7 +15,7 @@ from dropkit.random.recompute import Tape, region
 from dropkit.surgery.activations import FUNCTION_NAMES
 from dropkit.surgery.drop import Drop, call
 from dropkit.surgery.existing import BY_HAND, CALLS, PLAIN
-from dropkit.surgery.frames import FrameMode, innermost_mode
+from dropkit.surgery.frames import Args, FrameMode, Func, Kwargs, Watcher, innermost_mode
 from dropkit.surgery.operations import ADDITION, CASTS, SOFTMAX, is_count
 from dropkit.surgery.plans import Place, Plan
 from dropkit.surgery.weights import WeightSite
@@ -194,7 +194,7 @@ class CallForward:
         return type(module).forward(twin(module, drawn) if drawn else module, *args, **kwargs)
 
 
-class Frame:
+class Frame(Watcher):
     """One forward of one module: counts the functions that it calls, and acts at the sites.
 
     Args:
@@ -217,16 +217,8 @@ class Frame:
         self._settings = settings
         self._counts: dict[str, int] = {}
         self._region = _checkpointed()
-        self.dropped: Any = None  # attention probabilities that a plan has dropped
 
-    def call(
-        self,
-        mode: CallMode,
-        name: str,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
+    def call(self, mode: FrameMode, name: str, func: Func, args: Args, kwargs: Kwargs) -> Any:
         """Call ``func``, known as ``name``, with what its site asks for."""
         index = self._counts.get(name, 0)
         self._counts[name] = index + 1

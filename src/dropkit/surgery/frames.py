@@ -8,25 +8,23 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
+Func = Callable[..., Any]
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
 
-class Unwatched:
-    """Stands where a frame does while calls belong to no site."""
 
-    dropped = None
+class Watcher:
+    """Stands for the code that runs now: makes the calls of functions that can be sites. This one just makes them."""
 
-    def call(
-        self,
-        mode: FrameMode,
-        name: str,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        """Call ``func`` as it is."""
+    dropped: Any = None  # attention probabilities that a plan has dropped
+
+    def call(self, mode: FrameMode, name: str, func: Func, args: Args, kwargs: Kwargs) -> Any:
+        """Call ``func``, known as ``name``, seen by ``mode``."""
         return func(*args, **kwargs)
 
 
-UNWATCHED = Unwatched()
+UNWATCHED = Watcher()
+"""Stands where a frame does while calls belong to no site."""
 
 
 class FrameMode(TorchFunctionMode):
@@ -38,9 +36,9 @@ class FrameMode(TorchFunctionMode):
         frame: That of the module that enters it.
     """
 
-    def __init__(self, frame: Any) -> None:
+    def __init__(self, frame: Watcher) -> None:
         super().__init__()
-        self.frames: list[Any] = [frame]
+        self.frames: list[Watcher] = [frame]
 
     def has_dropped(self, x: Any) -> bool:
         """Whether a plan dropped ``x``, attention probabilities, in the forward that runs now."""

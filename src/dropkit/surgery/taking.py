@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dropkit.surgery.calls import CallMode
 from dropkit.surgery.existing import BY_HAND, CALLS, FUNCTIONAL, MODULES, WRITERS
-from dropkit.surgery.frames import UNWATCHED, innermost_mode
+from dropkit.surgery.frames import UNWATCHED, FrameMode, innermost_mode
 from dropkit.surgery.plans import Site, site_id
 
 _PARTLY = "it is inside a checkpointed part of a forward, whose recomputation could not be reached"
@@ -113,7 +112,7 @@ class Taking:
 
     def call(
         self,
-        mode: CallMode,
+        mode: FrameMode,
         index: int,
         func: Callable[..., Any],
         args: tuple[Any, ...],

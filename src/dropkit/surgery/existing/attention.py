@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,7 @@ from dropkit.ops import attention
 from dropkit.random import batch_first
 from dropkit.surgery.existing.plain import PLAIN
 from dropkit.surgery.existing.protocol import Arguments, Existing, cannot_take
-
-if TYPE_CHECKING:
-    from dropkit.surgery.calls import CallMode
+from dropkit.surgery.frames import Args, FrameMode, Func, Kwargs, Watcher
 
 
 class ScaledDotProduct:
@@ -57,7 +55,7 @@ class ScaledDotProduct:
         """Call ``func``, the original, with these arguments."""
         return func(**values)
 
-    def run(self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str) -> Tensor:
+    def run(self, mode: FrameMode, func: Callable[..., Any], values: Arguments, site: str) -> Tensor:
         """Run the call on dropkit."""
         # attention has its batch first, wherever the model around it has its own
         with batch_first(), torch._C.DisableTorchFunction():
@@ -104,7 +102,7 @@ class MultiHead:
         """Call ``func``, the original, with these arguments."""
         return func(**values)
 
-    def run(self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str) -> Any:
+    def run(self, mode: FrameMode, func: Callable[..., Any], values: Arguments, site: str) -> Any:
         """Run the call on dropkit."""
         mode.frames.append(_Inside(site, values["num_heads"]))
         try:
@@ -114,23 +112,14 @@ class MultiHead:
             mode.frames.pop()
 
 
-class _Inside:
+class _Inside(Watcher):
     """Stands where a forward's frame does while the inner calls of a function are looked at."""
-
-    dropped = None
 
     def __init__(self, site: str, heads: int) -> None:
         self._site = site
         self._heads = heads
 
-    def call(
-        self,
-        mode: CallMode,
-        name: str,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
+    def call(self, mode: FrameMode, name: str, func: Func, args: Args, kwargs: Kwargs) -> Any:
         existing = _DROPPING.get(func)
         values = None if existing is None else existing.bind(args, kwargs)
         if existing is None or values is None or existing.rate(values) is None:

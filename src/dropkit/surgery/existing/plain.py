@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +13,7 @@ from dropkit.ops import alpha_dropout, dropout, feature_alpha_dropout
 from dropkit.ops.drop import drop
 from dropkit.ops.reference import check_input
 from dropkit.surgery.existing.protocol import Arguments, Existing, cannot_take
-
-if TYPE_CHECKING:
-    from dropkit.surgery.calls import CallMode
+from dropkit.surgery.frames import FrameMode
 
 Noise = Callable[[Tensor, Any, str], Tensor]  # (x, rate, site) -> y
 
@@ -75,7 +73,7 @@ class Plain:
         """Call ``func``, the original, with these arguments."""
         return func(*[values[name] for name in self._names[: self._taken]])
 
-    def run(self, mode: CallMode | None, func: Callable[..., Any], values: Arguments, site: str) -> Tensor:
+    def run(self, mode: FrameMode | None, func: Callable[..., Any], values: Arguments, site: str) -> Tensor:
         """Run the call on dropkit."""
         return self.drop(func, values["input"], values["p"], values["inplace"], site)
 

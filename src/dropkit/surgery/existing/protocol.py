@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from dropkit.surgery.calls import CallMode
+from dropkit.surgery.frames import FrameMode
 
 Arguments = Mapping[str, Any]
 
@@ -46,7 +45,7 @@ class Existing(Protocol):
     def call(self, func: Callable[..., Any], values: Arguments) -> Any:
         """Call ``func``, the original, with these arguments."""
 
-    def run(self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str) -> Any:
+    def run(self, mode: FrameMode, func: Callable[..., Any], values: Arguments, site: str) -> Any:
         """Run the call on dropkit.
 
         Args:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dropkit.ops import dropout
 from dropkit.surgery.existing.protocol import Arguments, Existing, cannot_take
-
-if TYPE_CHECKING:
-    from dropkit.surgery.calls import CallMode
+from dropkit.surgery.frames import FrameMode
 
 _PADDED = (
     "input", "hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional", "batch_first"
@@ -59,7 +57,7 @@ class Recurrent:
         return func(*values.values())
 
     def run(
-        self, mode: CallMode, func: Callable[..., Any], values: Arguments, site: str
+        self, mode: FrameMode, func: Callable[..., Any], values: Arguments, site: str
     ) -> tuple[Tensor, ...]:
         """Run the call on dropkit."""
         layers, params = values["num_layers"], values["params"]
