@@ -127,6 +127,14 @@ def test_a_model_that_does_not_drop_is_as_many_equal_networks(x, seed):
     torch.testing.assert_close(got.variance, got.members.var(0))
 
 
+def test_members_inside_a_model_are_gone_through_again_where_more_are_asked_for(x, seed):
+    model = masked(4)
+    got = dk.ensemble([model, net()]).predict(x, members=6, seed=seed, keep_members=True)
+    assert got.n_members == 12
+    inside = dk.ensemble([model]).predict(x, keep_members=True).members
+    torch.testing.assert_close(got.members[:6], inside[[0, 1, 2, 3, 0, 1]], rtol=1e-9, atol=1e-12)
+
+
 def test_one_model_with_several_patterns_of_dropout(x, seed):
     model = plain()
     plans = [

@@ -145,6 +145,7 @@ STEPS = {
     "attention by hand": attention,
     "one layer twice": lambda n, h: n.b(n.drop(h)) - n.b(n.drop(h.sin())),
     "stacked": lambda n, h: n.b(torch.stack([n.drop(h), n.drop(h.sin())]).sum(0)),
+    "like another": lambda n, h: [d := n.drop(h), n.b(d) + n.c(h.sin().view(-1).reshape_as(d))][1],
     "gated": lambda n, h: n.b(n.drop(h) * h.sigmoid()),
     "masked": lambda n, h: n.b(torch.where(h > 0, n.drop(h), 0.0).masked_fill(h > 0.5, 0.0)),
     "transposed weight": lambda n, h: n.drop(h) @ n.w.t() + 1.0,
@@ -303,6 +304,25 @@ def tied():
     return model
 
 
+def tied_to_what_is_not_called():
+    model = Net(lambda n, h: n.b(n.drop(h)))
+    model.decoder = nn.Linear(12, 12)
+    model.decoder.weight = model.b.weight
+    return model
+
+
+class Language(nn.Module):
+    """Looks up in the weight of its last layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.drop, self.out = nn.Embedding(12, 12), drop(), nn.Linear(12, 12)
+        self.out.weight = self.table.weight
+
+    def forward(self, x):
+        return self.out(self.drop(self.table(x.abs().long() % 12).tanh()))
+
+
 def hooked():
     model = nn.Sequential(drop(), nn.Linear(12, 12))
     model[1].register_forward_pre_hook(lambda module, args: (args[0] + 1,))
@@ -349,6 +369,12 @@ REFUSED = [
     (net(lambda n, h: n.b(n.drop(h)) + n.b.weight.sum()), "site 'drop' .* 'b.weight' is used more than once"),
     (net(lambda n, h: h @ n.drop(n.b(h)).T), "site 'drop' .* at the end of the model"),
     (tied, "site '1' .* '2.weight' is used more than once"),
+    (tied_to_what_is_not_called, "site 'drop' .* '(b|decoder).weight' is used more than once"),
+    (Language, "site 'drop' .* '(table|out).weight' is used more than once"),
+    (
+        partial(Custom, lambda n, h: (n.drop(h) * n.gain) @ n.w.detach().T + n.gain @ n.w.T),
+        "site 'drop' .* 'gain' is used more than once",
+    ),
     (hooked, "site '0' cannot be folded: .*(module '1'|add)"),
     (patched, f"site '0' .*: exp {BETWEEN}"),
     (

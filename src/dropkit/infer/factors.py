@@ -87,8 +87,6 @@ class _Flow:
         operands = [x for part in found or () for x in part.operands if isinstance(x, fx.Node)]
         for other in (Counter(nodes_in(node)) - Counter(operands)).elements():
             self._use(other, node)
-        if node.op == "call_module":
-            self.weights.run(str(node.target), [name for part in found or () for name in part.weights])
         result = ONE
         for part in found or ():
             result = result.times(self._through(part, node))
@@ -168,20 +166,13 @@ class _Weights:
             site = (factor.sites or known.sites)[-1]
             raise refusal(site, f"{name!r} is used more than once, and the factor belongs to one use only")
 
-    def run(self, module: str, scaled: list[str]) -> None:
-        """Let all parameters of a module be used, those but ``scaled`` as they are."""
-        inside = f"{module}." if module else ""
-        for name, _ in self._tree.modules[module].named_parameters(remove_duplicate=False):
-            if inside + name not in scaled:
-                self.take(inside + name, ONE)
-
     def taken(self) -> dict[str, float]:
         """Return the factors other than 1, by the names of the weights."""
         for place, module in self._tree.modules.items():
             for attribute, held in module._parameters.items():
                 name = f"{place}.{attribute}" if place else attribute
                 if held is not None and id(held) in self._taken and name not in self._used:
-                    self.take(name, ONE)  # it has this name for a use that the graph does not show
+                    self.take(name, ONE)  # it has this name for a use of another kind, if only elsewhere
         return {name: factor.value for name, factor in self._taken.values() if not factor.equals(ONE)}
 
 
