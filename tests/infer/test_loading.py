@@ -184,13 +184,24 @@ def test_a_last_batch_of_one(mode, share, x, seed):
         (Both(), [torch.ones(4)], r"needs a, b, and a batch of the DataLoader has 1 item;"),
         (Both(), [{"a": torch.ones(4)}], "needs b, and a batch of the DataLoader has a;"),
         (Both(), [{"inputs": torch.ones(4), "masks": 1}], "needs a, b, .* has inputs, masks;"),
-        (Anything(), [{"labels": 1}], "the inputs|a tensor among the inputs"),
+        (Anything(), [{"labels": 1}], "no tensor among the inputs, got nothing"),
         (Net(), [()], "is empty"),
     ],
 )
 def test_what_a_batch_does_not_hold(model, rows, text, seed):
     with pytest.raises(DataError, match=text):
         dk.predict(model, DataLoader(rows, batch_size=1), seed=seed)
+
+
+def test_what_is_no_tensor_and_no_loader_is_named(x, seed):
+    rows = TensorDataset(x)
+    for inputs, got in (
+        ([rows], "TensorDataset"),
+        ([x.numpy()], "ndarray"),
+        ([DataLoader(x)] * 2, "DataLoader"),
+    ):
+        with pytest.raises(DataError, match=f"no tensor among the inputs, got {got}; give tensors, or one"):
+            dk.predict(Net(), *inputs, seed=seed)
 
 
 @pytest.mark.parametrize(

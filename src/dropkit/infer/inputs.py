@@ -13,9 +13,13 @@ from dropkit.core import DataError
 
 def first_tensor(inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
     """Return the first tensor among the inputs; raise ``DataError`` if there is none."""
-    x = next((v for v in tree_leaves((inputs, dict(kwargs))) if isinstance(v, Tensor)), None)
+    leaves = tree_leaves((inputs, dict(kwargs)))
+    x = next((v for v in leaves if isinstance(v, Tensor)), None)
     if x is None:
-        raise DataError("there is no tensor among the inputs, which would tell how many samples there are")
+        got = ", ".join(sorted({type(v).__name__ for v in leaves})) or "nothing"
+        raise DataError(
+            f"there is no tensor among the inputs, got {got}; give tensors, or one DataLoader by itself"
+        )
     return x
 
 
