@@ -78,6 +78,18 @@ def test_small_differences_in_half_precision_are_no_zeros(rng, seed):
     assert (got.variance > 0).all()
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_variances_that_no_float_holds_have_errors(scale, rng, seed):
+    network = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+    x = torch.randn(5, 8, generator=rng)
+    expected = dk.predict(network, x, members=30, seed=seed).standard_error * scale
+    with torch.no_grad():
+        network[2].weight.mul_(scale)
+        network[2].bias.mul_(scale)
+    got = dk.predict(network, x, members=30, seed=seed)
+    torch.testing.assert_close(got.standard_error, expected, rtol=1e-3, atol=0.0)
+
+
 def test_rounding_is_told_from_masks_by_members_that_run_by_themselves():
     noise = torch.tensor([[1.0, 2.0], [1.0 + 2**-22, 2.0]])
     found, calls = predictions(noise), []

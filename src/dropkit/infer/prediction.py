@@ -28,7 +28,8 @@ class Prediction:
     Attributes:
         mean: Shape ``(N, *out)``.
         variance: Across members, ``ddof = 1``, shape ``(N, *out)``.
-        standard_error: Monte-Carlo error of ``mean``: ``sqrt(variance / n_members)``.
+        standard_error: Monte-Carlo error of ``mean``: ``sqrt(variance / n_members)``, where the variance itself may be
+            too small or too large for a float; of each batch of a ``DataLoader`` by itself.
         n_members: Number of members T; the largest, where batches of a ``DataLoader`` stopped at different ones.
         mode: How they were computed.
         task: As asked.
@@ -41,7 +42,7 @@ class Prediction:
     task: Task | None = None
     _entropies: tuple[Tensor, Tensor] | None = field(default=None, repr=False)  # of the mean, and expected
     _members: Tensor | None = field(default=None, repr=False)
-    _standard_error: Tensor | None = field(default=None, repr=False)  # where it is not of n_members
+    _standard_error: Tensor | None = field(default=None, repr=False)
     _dtype: torch.dtype | None = field(default=None, repr=False)
 
     @property
@@ -192,7 +193,8 @@ class Moments:
                 self._task,
                 entropies,
                 members,
-                _dtype=dtype,
+                (variance / self.count).sqrt().to(wide),
+                dtype,
             )
 
 
@@ -213,17 +215,16 @@ def joined(parts: list[Prediction], axis: int) -> Prediction:
 
     entropies = [part._entropies for part in parts if part._entropies is not None]
     kept = [part._members for part in parts if part._members is not None]
-    counts = [part.n_members for part in parts]
     return Prediction(
         along([part.mean for part in parts]),
         along([part.variance for part in parts]),
-        max(counts),
+        max(part.n_members for part in parts),
         parts[0].mode,
         parts[0].task,
         (along([pair[0] for pair in entropies]), along([pair[1] for pair in entropies]))
         if entropies
         else None,
         along(kept, 1) if kept else None,
-        along([part.standard_error for part in parts]) if min(counts) < max(counts) else None,
+        along([part.standard_error for part in parts]),
         parts[0].dtype,
     )

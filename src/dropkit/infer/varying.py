@@ -36,11 +36,11 @@ def check_varies(
     count = max(prediction.n_members for prediction in found)
     if count < 2 or any(map(_clearly, found)) or all(map(settled, found)):
         return
-    if not any(bool(prediction.variance.isfinite().any()) for prediction in found):
+    if not any(bool(prediction.standard_error.isfinite().any()) for prediction in found):
         raise DataError(
             "the model's outputs are NaN or infinite for all samples; look for such values in the inputs and weights"
         )
-    if any(bool((prediction.variance > 0).any()) for prediction in found) and _differ(
+    if any(bool((prediction.standard_error > 0).any()) for prediction in found) and _differ(
         member, min(count, _RUN)
     ):
         return
@@ -53,7 +53,7 @@ def check_varies(
 def _clearly(prediction: Prediction) -> bool:
     size = prediction.mean.abs().nan_to_num(nan=0.0, posinf=0.0).max() if prediction.mean.numel() else 0.0
     near = size * torch.finfo(prediction.dtype).eps * _ROUNDING
-    return bool((prediction.variance.sqrt() > near).any())
+    return bool((prediction.standard_error * prediction.n_members**0.5 > near).any())
 
 
 def settled(prediction: Prediction) -> bool:
