@@ -144,6 +144,9 @@ def test_a_site_that_is_there_twice_or_counts_what_it_has_not_is_refused():
         other["sites"][0][key] = 3
         assert f"':input' has no {key}, got {key} 3" in refused(other)
     other = copy.deepcopy(body)
+    other["sites"][0]["rule"] = 9
+    assert "site ':input' belongs to rule 9, of 2" in refused(other)
+    other = copy.deepcopy(body)
     other["sites"][-1].update(function="rellu", id=":rellu#0", index=0)
     assert "function must be the name of a function, or empty, got 'rellu'" in refused(other)
 

@@ -318,3 +318,21 @@ def test_what_differs_in_what_it_leads_to_is_told_apart():
 
     known = mentions.Mentions()
     assert [known.dropout(Leads(f)) for f in (torch.relu, F.dropout, of_python, F.dropout)] == [0, 1, 0, 1]
+
+    class Helps(nn.Module):
+        def help(self, x):
+            return F.dropout(x)
+
+    class Idle(nn.Module):
+        def help(self, x):
+            return x
+
+    class Asks(nn.Module):
+        def __init__(self, child):
+            super().__init__()
+            self.child = child
+
+        def forward(self, x):
+            return self.child.help(x)
+
+    assert [known.dropout(Asks(child)) for child in (Idle(), Helps(), Idle(), Helps())] == [0, 1, 0, 1]

@@ -82,7 +82,7 @@ def read_plan(text: str) -> Plan:
         raise PlanError(f"a plan must be JSON as Plan.to_json() writes it: {error}") from None
     if not isinstance(body, dict) or "schema" not in body:
         raise PlanError("a plan must be a JSON object with the key 'schema', as Plan.to_json() writes it")
-    if type(body["schema"]) is not int or body["schema"] != SCHEMA:
+    if body["schema"] != SCHEMA:
         raise PlanError(f"plan has schema {body['schema']!r}, this version reads {SCHEMA}; plan again")
     _check("plan", body, _PLAN)
     rules = tuple(_rule(number, given) for number, given in enumerate(body["rules"]))
