@@ -142,6 +142,29 @@ class ByHand(nn.Module):
         return self.fc(x)
 
 
+class Adapted(nn.Module):
+    """Keeps its dropout in a dict, and calls it in training mode alone, as the DoRA of peft does."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.drops = nn.Linear(6, 3), nn.ModuleDict({"default": nn.Dropout(0.2)})
+
+    def forward(self, x):
+        return self.fc(self.drops["default"](x) if self.training else x)
+
+
+class InPlace(nn.Module):
+    """Calls the functions of torch's that write in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.out = nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        x = torch.dropout_(self.fc(x), 0.2, self.training)
+        return self.out(torch.dropout(x, 0.1, self.training))
+
+
 RULES = (dk.Rule(at="re:fc"), dk.Rule(at="re:fc", on="input"))
 
 CASES = [
@@ -190,6 +213,14 @@ CASES = [
         (ramp(4, 6),),
         {"0": Planted("subclass", 0.1), "2": Planted("overridden", 0.2)},
         (dk.Rule(at="1"), dk.Rule(at="0", on="input")),
+    ),
+    Case("in-a-dict", seeded(Adapted), (ramp(4, 6),), {"drops.default": Planted("dropout", 0.2)}, RULES),
+    Case(
+        "in-place",
+        seeded(InPlace),
+        (ramp(4, 6),),
+        {":dropout#0": Planted("dropout", 0.2), ":dropout#1": Planted("dropout", 0.1)},
+        RULES,
     ),
     Case(
         "by-hand",

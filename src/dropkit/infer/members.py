@@ -137,7 +137,9 @@ class Members:
                 seconds = time.perf_counter() - started
                 if mode == "expand" and size > 1 and not self._sampler.rows_apart:
                     self._check_rows(outputs, begin, size)
-            except (RuntimeError, ValueError, TypeError, InputError) as error:
+            except (
+                Exception
+            ) as error:  # whatever a model may raise where a batch is not of the length that it knows
                 if pace.refused():
                     continue  # not for this model; the loop will raise what is wrong with more than the mode
                 if mode != "loop":

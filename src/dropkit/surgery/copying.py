@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
@@ -53,6 +54,8 @@ def copied(root: nn.Module, own: Iterable[Tensor] = ()) -> nn.Module:
             for name, p in module._parameters.items()
             if p is not None and not isinstance(p, nn.Parameter)
         ]
+        if isinstance(module, torch.jit.ScriptModule):
+            continue  # its parameters are copies that do not look like parameters
         for name in plain:
             module._buffers[name] = module._parameters.pop(name)
     return made

@@ -22,6 +22,7 @@ from dropkit.surgery.auditing.watch import Seen, Watch
 from dropkit.surgery.calls import CallForward
 from dropkit.surgery.configs import configs
 from dropkit.surgery.copying import copied, only_the_copy
+from dropkit.surgery.mentions import scripted_dropout
 from dropkit.surgery.plans import site_id
 from dropkit.surgery.state import Restarting
 from dropkit.surgery.taking import Acceleration
@@ -228,7 +229,14 @@ def _owner(tree: Tree, seen: Seen) -> nn.Module:
     own = isinstance(module, (*_SWITCHED, *_sampled())) or seen.id.endswith(
         (":input", ":branch", ":layer", ":weight")
     )
-    return (tree.parent(seen.module) or module) if own else module
+    if not own:
+        return module
+    name, _, _ = seen.module.rpartition(".")
+    while (
+        name and type(tree.modules[tree.aliases[name]]).forward is nn.Module.forward
+    ):  # a list or a dict of modules
+        name, _, _ = name.rpartition(".")
+    return tree.modules[tree.aliases[name]] if seen.module else module
 
 
 def _sampled() -> tuple[type, ...]:
@@ -237,11 +245,14 @@ def _sampled() -> tuple[type, ...]:
 
 
 def _check_reach(tree: Tree) -> None:
-    if tree.scripted:
-        raise PlanError(
-            f"module {min(tree.scripted) or '(model)'!r} is TorchScript, whose dropout cannot be reached; predict with "
-            "the Python model that it was made from"
-        )
+    for name in sorted(tree.scripted):
+        parent = tree.parent(name)
+        whole = parent is None or tree.name_of(parent) not in tree.scripted
+        if whole and scripted_dropout(tree.modules[name]):
+            raise PlanError(
+                f"module {name or '(model)'!r} is TorchScript, whose dropout cannot be reached; predict with the "
+                "Python model that it was made from"
+            )
     for name, parameter in tree.root.named_parameters():
         if isinstance(parameter, nn.parameter.UninitializedParameter):
             raise PlanError(f"parameter {name!r} is not initialised yet; run the model once, then predict")

@@ -31,8 +31,8 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
 
     What attributes hold is put back too, where they are lists, dicts or sets: hooks are in such.
 
-    Normalisation layers run in eval mode, so that a batch of one row will do. A model that overrides ``train()``
-    decides which of its modules train. No gradient is recorded.
+    Normalisation layers and TorchScript run in eval mode, so that a batch of one row will do. A model that overrides
+    ``train()`` decides which of its modules train. No gradient is recorded.
 
     Args:
         tree: The model's modules.
@@ -44,6 +44,7 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
     devices = {tensor.device for tensor in tree.root.parameters() if tensor.device.type == "cuda"}
     own = [(source, _state(source)) for source in private_generators(modules)]
     quiet = _drops_on_norms(modules) if training else []
+    compiled = [(m, getattr(m, "training", False)) for m in modules if isinstance(m, torch.jit.ScriptModule)]
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(sorted(devices, key=str)))
@@ -54,6 +55,8 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:
             _set_mode(tree.root, modules, training)
+            for module, _ in compiled:
+                module.training = False  # its normalisation layers cannot be told from the rest
             for drop in quiet:
                 drop.forced = True  # what a plan drops there it would drop in training
             yield
@@ -66,6 +69,8 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
                 ):  # what is made in inference mode does not let itself be asked
                     parameter.requires_grad_(flag)
             state.put_back()
+            for module, flag in compiled:
+                module.training = flag  # which is no attribute of the Python object
             for source, own_state in own:
                 _set_state(source, own_state)
             random.setstate(python_state)

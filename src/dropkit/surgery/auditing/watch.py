@@ -183,7 +183,10 @@ class Watch(TorchFunctionMode):
     def _known(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Seen | None:
         if not self._stack:
             return None
-        frame, name = self._stack[-1], getattr(func, "__name__", "")
+        frame, name = (
+            self._stack[-1],
+            getattr(func, "__name__", "").rstrip("_"),
+        )  # torch.dropout_ is torch.dropout
         known = FUNCTIONS.get(func)
         if known is not None:
             rate, active = known.read(args, kwargs)
