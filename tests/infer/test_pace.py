@@ -78,6 +78,18 @@ def test_a_mode_that_the_model_refuses_is_passed_over():
     assert {mode for mode, _ in chunks} == {"loop", "vmap"}
 
 
+def test_a_mode_that_a_later_batch_refuses_is_left_for_the_loop():
+    pace = Pace(None, 0.0, MIDDLING, can_expand=True)
+    assert {mode for mode, _ in ran(pace, batching_pays, 1000)} == {"loop", "expand"}
+    assert pace.next(10**9, 100)[0] == "expand"
+    assert pace.refused()
+    assert pace.next(10**9, 100)[0] == "loop"
+    assert not pace.refused()
+    asked = Pace("expand", 0.0, MIDDLING, can_expand=True)
+    ran(asked, batching_pays, 1000)
+    assert not asked.refused()
+
+
 def test_members_that_fit_in_the_cache_together_are_not_tried_alone():
     assert ran(Pace(None, 0.0, SMALL, can_expand=True), alike, 50) == [("expand", 50)]
     assert ran(Pace(None, 0.5, SMALL, can_expand=False), alike, 50) == [("vmap", 50)]

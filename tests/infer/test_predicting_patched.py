@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import prune
+from torch.utils.data import DataLoader, TensorDataset
 
 import dropkit as dk
-from dropkit.core import PlanError
+from dropkit.core import ConfigError, PlanError
 
 
 def model():
@@ -109,6 +110,50 @@ def test_a_model_that_was_made_in_inference_mode(mode, rng, seed):
         network, x = model(), torch.randn(9, 6, generator=rng)
         inside = predicted(network, x, seed, mode)
     torch.testing.assert_close(predicted(network, x, seed, mode), inside)
+
+
+class Particular(nn.Module):
+    """Takes batches of some lengths only."""
+
+    def __init__(self, error, lengths):
+        super().__init__()
+        self.net, self.error, self.lengths = model(), error, lengths
+
+    def forward(self, x):
+        if len(x) not in self.lengths:
+            raise self.error("not such a batch")
+        return self.net(x)
+
+
+@pytest.mark.parametrize("error", [AssertionError, IndexError, KeyError, RuntimeError, NotImplementedError])
+def test_errors_of_larger_batches_only_mean_that_members_run_otherwise(error, rng, seed):
+    network, x = Particular(error, {9}), torch.randn(9, 6, generator=rng)
+    loop = predicted(network, x, seed, "loop")
+    torch.testing.assert_close(predicted(network, x, seed), loop, rtol=1e-4, atol=1e-5)
+    with pytest.raises(
+        ConfigError, match=r"does not run in mode 'expand': .*not such a batch.*; use mode='auto'"
+    ):
+        predicted(network, x, seed, "expand")
+    with pytest.raises(error, match="not such a batch"):
+        predicted(network, x[:7], seed)
+
+
+def test_a_batch_that_does_not_run_like_those_before_runs_in_a_loop(rng, seed):
+    network, x = Particular(AssertionError, {*range(0, 10_000, 9), 4}), torch.randn(22, 6, generator=rng)
+    got = predicted(network, DataLoader(TensorDataset(x), batch_size=9), seed)
+    expected = torch.cat([predicted(network, part, seed, "loop") for part in x.split(9)], 1)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_do_not_look_like_samples_that_mix(bad, rng, seed):
+    network, x = model(), torch.randn(9, 6, generator=rng)
+    x[0, 0] = x[5, 0] = bad
+    for mode in ("vmap", "expand"):
+        loop = predicted(network, x, seed, "loop")
+        torch.testing.assert_close(
+            predicted(network, x, seed, mode), loop, rtol=1e-4, atol=1e-5, equal_nan=True
+        )
 
 
 class Average(nn.Module):

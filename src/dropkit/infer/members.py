@@ -115,9 +115,11 @@ class Members:
             except Exception as error:  # such as edges to samples that are not there
                 raise ConfigError(mixed) from error
             for name, value in alone.items():
-                whole = outputs[name][index]
-                near = whole.abs().max() * torch.finfo(value.dtype).eps * _ROUNDING if value.numel() else 0.0
-                if not bool(((whole[:few] - value).abs() <= near).all()):
+                high = (
+                    outputs[name][index].abs().nan_to_num(nan=0.0, posinf=0.0).max() if value.numel() else 0.0
+                )
+                near = float(high) * torch.finfo(value.dtype).eps * _ROUNDING
+                if not torch.allclose(outputs[name][index][:few], value, rtol=0.0, atol=near, equal_nan=True):
                     raise ConfigError(mixed)
         self._sampler.rows_apart = True
 
@@ -137,9 +139,7 @@ class Members:
                 seconds = time.perf_counter() - started
                 if mode == "expand" and size > 1 and not self._sampler.rows_apart:
                     self._check_rows(outputs, begin, size)
-            except (
-                Exception
-            ) as error:  # whatever a model may raise where a batch is not of the length that it knows
+            except Exception as error:  # what somebody's forward may raise for a batch unlike what it expects
                 if pace.refused():
                     continue  # not for this model; the loop will raise what is wrong with more than the mode
                 if mode != "loop":

@@ -82,7 +82,14 @@ class Pace:
 
     def refused(self) -> bool:
         """Note that the model does not run in the mode of the last chunk; return whether there is another to try."""
-        if self._asked or not self._trials or self._trials[0].mode == "loop":
+        if self._asked:
+            return False
+        if (
+            not self._trials and self._best is not None and self._best[1] != "loop"
+        ):  # a batch unlike those before
+            self._best = 0.0, "loop", 1
+            return True
+        if not self._trials or self._trials[0].mode == "loop":
             return False
         del self._trials[0]
         self._chunks = 0
