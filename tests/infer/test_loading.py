@@ -24,6 +24,9 @@ import dropkit as dk
 from dropkit.core import DataError
 from dropkit.infer.plain import plain_pass
 
+FORKS = pytest.mark.filterwarnings(
+    "ignore:.*fork:DeprecationWarning"
+)  # of Python 3.12 and later, about threads
 Pair = namedtuple("Pair", "a, b")
 
 
@@ -236,6 +239,7 @@ def test_an_order_that_is_fixed_is_kept(x, seed):
     torch.testing.assert_close(got, asked(model, [x], seed))
 
 
+@FORKS
 @pytest.mark.parametrize("workers", [0, 2])
 def test_no_generator_moves(workers, x, seed):
     torch.manual_seed(seed % 2**31)
@@ -249,6 +253,7 @@ def test_no_generator_moves(workers, x, seed):
     assert not torch.equal(own.get_state(), torch.Generator().manual_seed(1).get_state())
 
 
+@FORKS
 def test_workers_have_the_seeds_that_torch_gives_them(seed):
     loader = DataLoader(Noisy(None), batch_size=4, num_workers=2)
     torch.manual_seed(seed % 2**31)
@@ -260,6 +265,7 @@ def test_workers_have_the_seeds_that_torch_gives_them(seed):
     assert torch.equal(got, want)
 
 
+@FORKS
 def test_workers_that_persist_do(seed, x):
     loader = DataLoader(TensorDataset(x), batch_size=4, num_workers=1, persistent_workers=True)
     model = nn.Sequential(nn.Dropout(0.5))
@@ -285,6 +291,7 @@ def test_another_thread_draws_what_it_would(seed, x):
         plain_pass(model, DataLoader(x, batch_size=2))
     stop.set()
     thread.join()
+    assert len(drawn) > 1
     torch.manual_seed(seed % 2**31)
     assert drawn == [torch.randint(2**62, ()).item() for _ in drawn]
 
