@@ -6,6 +6,7 @@ from torch import nn
 
 import dropkit as dk
 from dropkit.core import ConfigError
+from dropkit.surgery.sampling import sampler
 
 
 class Net(nn.Module):
@@ -40,6 +41,14 @@ def turns_far_behind(h, x):
     return h if int(other.argmax()) % 2 else -h
 
 
+def turns_by_equality(h, x):
+    return h if torch.allclose(h[0], h[1], atol=1.0) else -h
+
+
+def turns_by_shape(h, x):
+    return h if len(h[h > 0]) % 2 else -h
+
+
 def centred(h, x):
     return h - h.mean(0, keepdim=True)
 
@@ -48,7 +57,15 @@ def mean_of_neighbours(h, x):
     return h + h.roll(1, 0)
 
 
-READING = [turns_by_item, turns_by_bool, turns_by_list, turns_by_numpy, turns_far_behind]
+READING = [
+    turns_by_item,
+    turns_by_bool,
+    turns_by_list,
+    turns_by_numpy,
+    turns_far_behind,
+    turns_by_equality,
+    turns_by_shape,
+]
 
 
 @pytest.mark.parametrize("mix", [*READING, centred, mean_of_neighbours])
@@ -59,6 +76,11 @@ def test_members_that_would_see_each_other_do_not(mix, rng, seed):
         for mode in ("loop", "auto")
     )
     assert torch.allclose(loop, auto, atol=1e-5)
+
+
+@pytest.mark.parametrize("mix", READING)
+def test_code_that_reads_is_found_at_once(mix, rng):
+    assert sampler(Net(mix), (torch.randn(5, 4, generator=rng),), {}).reads
 
 
 @pytest.mark.parametrize("mix", [*READING, centred, mean_of_neighbours])

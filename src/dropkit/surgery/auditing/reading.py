@@ -20,7 +20,7 @@ class Reading:
     nothing, such as a range or the bits of a mask, is unknown; numbers made of it are taken for random.
 
     Attributes:
-        found: Whether Python code got hold of the value of a random tensor.
+        found: Whether Python code got hold of the value of a random tensor, or of a shape that depends on values.
     """
 
     def __init__(self) -> None:
@@ -39,9 +39,8 @@ class Reading:
         if not self._active:
             return
         kinds = self._kinds((*args, *kwargs.values()))
-        if func is torch.ops.aten._local_scalar_dense.default:
+        if isinstance(result, (bool, int, float, complex)) or torch.Tag.dynamic_output_shape in func.tags:
             self.found |= _RANDOM in kinds
-            return
         draws = torch.Tag.nondeterministic_seeded in func.tags or func.namespace == "dropkit_native"
         for tensor in result if isinstance(result, (tuple, list)) else (result,):
             if isinstance(tensor, Tensor):
