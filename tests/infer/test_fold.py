@@ -146,6 +146,8 @@ STEPS = {
     "one layer twice": lambda n, h: n.b(n.drop(h)) - n.b(n.drop(h.sin())),
     "stacked": lambda n, h: n.b(torch.stack([n.drop(h), n.drop(h.sin())]).sum(0)),
     "like another": lambda n, h: [d := n.drop(h), n.b(d) + n.c(h.sin().view(-1).reshape_as(d))][1],
+    "unequal pieces": lambda n, h: n.wide(torch.cat([n.drop(h), h.sin()], -1)),
+    "dropped after": lambda n, h: n.wide(n.drop(torch.cat([h, n.drop(h.tanh())], dim=1))),
     "gated": lambda n, h: n.b(n.drop(h) * h.sigmoid()),
     "masked": lambda n, h: n.b(torch.where(h > 0, n.drop(h), 0.0).masked_fill(h > 0.5, 0.0)),
     "transposed weight": lambda n, h: n.drop(h) @ n.w.t() + 1.0,
@@ -177,6 +179,30 @@ def weight_normed():
     norm = nn.utils.parametrizations.weight_norm
     last = norm(norm(nn.Linear(12, 12)), "bias", dim=None)
     return nn.Sequential(norm(nn.Linear(12, 12)), nn.Tanh(), drop(), last)
+
+
+class Skipping(nn.Module):
+    """Puts an image that was dropped together with one that was not, as U-Nets do."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.down, self.drop, self.last = nn.Conv2d(1, 4, 3, padding=1), drop(), last
+
+    def forward(self, x):
+        image = x.view(-1, 1, 3, 4)
+        return self.last(torch.cat([image, self.drop(self.down(image).relu())], dim=1))
+
+
+class Tables(nn.Module):
+    """Embeddings of categories, dropped, and numbers, for a recurrent layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.drop, self.cell = nn.Embedding(5, 3), drop(), nn.LSTMCell(15, 4)
+
+    def forward(self, x):
+        state, _ = self.cell(torch.cat([self.drop(self.table(x[:, 0].abs().long() % 5)), x], dim=-1))
+        return state
 
 
 class Memory(nn.Module):
@@ -233,6 +259,9 @@ FOLDED = {
     "rates 0 and 1": lambda: nn.Sequential(drop(0.0), nn.Tanh(), drop(1.0), nn.Linear(12, 3)),
     "tensor rate": lambda: nn.Sequential(drop(torch.tensor(0.25)), nn.Linear(12, 3)),
     "weight norm": weight_normed,
+    "skipping": lambda: Skipping(nn.Conv2d(5, 2, 3)),
+    "skipping up": lambda: Skipping(nn.ConvTranspose2d(5, 2, 2)),
+    "tables": Tables,
     **{name: partial(Custom, forward) for name, forward in STEPS.items()},
     **{name: partial(Custom, forward, 2) for name, forward in TWO_SITES.items()},
     **{kind: partial(transformer, kind) for kind in ("encoder", "norm first", "decoder", "whole")},
@@ -347,6 +376,13 @@ REFUSED = [
     (lambda: scaled(nn.Sequential(nn.Linear(12, 4), nn.ReLU()), "hidden"), "site '1' .* at the end of the model"),
     (lambda: scaled(nn.Linear(12, 4), "Linear"), "site ':output' .* at the end of the model"),
     (net(lambda n, h: n.b(torch.relu(n.drop(h)))), f"site 'drop' cannot be folded: relu {BETWEEN}"),
+    (partial(Custom, lambda n, h: n.b(torch.cat([n.drop(h), h]))), "site 'drop' .* addition or the like, cat"),
+    (lambda: Skipping(nn.Conv2d(5, 5, 3, groups=5)), "site 'drop' .* addition or the like, cat"),
+    (lambda: Skipping(nn.Sequential(nn.ReLU(), nn.Conv2d(5, 2, 1))), "site 'drop' .* the like, cat"),
+    (
+        partial(Custom, lambda n, h: n.wide(torch.cat([n.drop(h), h], 1)) + n.wide(torch.cat([h, h], 1))),
+        "site 'drop' .* 'wide.weight' is used more than once",
+    ),
     (net(lambda n, h: n.b(n.drop(h) + 1.0)), "site 'drop' .* addition or the like, add"),
     (net(lambda n, h: h + n.drop(h)), "site 'drop' .* addition or the like, add"),
     (net(lambda n, h: n.b(torch.cat([n.drop(h), h], 0))), "site 'drop' .* addition or the like, cat"),
@@ -416,6 +452,31 @@ def test_a_forward_that_looks_at_values_needs_an_example(x):
         torch.testing.assert_close(folded(x), model(x), rtol=1e-9, atol=1e-12)
     with pytest.raises(PlanError, match="the model fails on example_inputs: RuntimeError"):
         dk.infer.fold(model, example_inputs=x[:, :3])
+
+
+def test_pieces_whose_widths_only_an_example_tells(x):
+    model = Custom(lambda n, h: n.wide(torch.cat([n.drop(h[:, ::2]), h, h[:, 1::2]], -1))).double().eval()
+    with pytest.raises(PlanError, match="the like, cat; example_inputs may help"):
+        dk.infer.fold(model)
+    folded = dk.infer.fold(model, example_inputs=x)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(x), model(x), rtol=1e-9, atol=1e-12)
+
+
+ASSERTING = """
+def forward(n, h):
+    assert h.shape[-1] == 12, "twelve"
+    assert h.dim() == 2
+    return n.b(n.drop(h))
+"""
+
+
+def test_assertions_are_no_obstacle(x):
+    names = {}
+    exec(ASSERTING, names)  # pytest makes something else of an assert in this file
+    model = Net(names["forward"]).double().eval()
+    with torch.no_grad():
+        torch.testing.assert_close(dk.infer.fold(model)(x), model(x), rtol=1e-9, atol=1e-12)
 
 
 def test_packed_sequences_need_an_example(x):

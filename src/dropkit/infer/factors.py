@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from dropkit.core import PlanError
+from dropkit.infer.columns import column_factors, is_concatenation, keeps_columns, pieces
 from dropkit.infer.flow import is_mark, site_of
 from dropkit.infer.linear_maps import Part, asks, function_name, joins, nodes_in, parts, writes_to
 from dropkit.surgery.tree import Tree
@@ -27,21 +28,24 @@ class Factor:
 
     value: float = 1.0
     sites: tuple[str, ...] = ()
+    joint: fx.Node | None = None  # what put together tensors that have further, unequal factors
 
     def times(self, other: Factor) -> Factor:
         """Return the factor of a product."""
-        return Factor(self.value * other.value, self.sites + other.sites)
+        return Factor(self.value * other.value, self.sites + other.sites, self.joint or other.joint)
 
     def equals(self, other: Factor) -> bool:
-        """Whether the two are the same number."""
-        return math.isclose(self.value, other.value, rel_tol=1e-12)
+        """Whether the two are the same."""
+        return self.joint is other.joint and math.isclose(self.value, other.value, rel_tol=1e-12)
 
 
 ONE = Factor()
 
 
-def weight_factors(graph: fx.Graph, sites: Mapping[str, float], tree: Tree) -> dict[str, float]:
+def weight_factors(graph: fx.Graph, sites: Mapping[str, float], tree: Tree) -> dict[str, float | Tensor]:
     """Return what each weight has to be multiplied by, by its dotted name, so that no site need multiply anything.
+
+    That is a number, or a tensor that broadcasts with the weight where its inputs have unequal factors.
 
     Every step of the forward is gone through in order, and what it makes of the factors of its inputs is kept.
 
@@ -99,39 +103,56 @@ class _Flow:
             self._behind[node] = self._behind[part.operands[0]]
             return ONE
         result = self._product(part, node) if part.product else self._common(part, node)
+        if result.joint not in (None, node) and not part.weights and not keeps_columns(node, self._tree):
+            raise self._blame(result, result.joint)
         for name in part.weights:
-            self.weights.take(name, result)
+            self.weights.take(name, result, self._scale(result, name))
         return ONE if part.weights else result
+
+    def _scale(self, factor: Factor, name: str) -> float | Tensor:
+        """Return what the weight has to be multiplied by, for inputs that have the factor."""
+        if factor.joint is None:
+            return factor.value
+        values = [self._of(x).value for x in pieces(factor.joint)]
+        each = column_factors(factor.joint, values, name, self._tree)
+        if each is None:
+            raise self._blame(factor, factor.joint)
+        return factor.value * each
 
     def _product(self, part: Part, node: fx.Node) -> Factor:
         first, second = part.operands
         for weight, value in ((second, first), (first, second)):
             if isinstance(weight, fx.Node) and weight in self._behind:
-                self.weights.take(self._behind[weight], self._of(value))
+                factor = self._of(value)
+                if factor.joint:
+                    raise self._blame(factor, factor.joint)
+                self.weights.take(self._behind[weight], factor, factor.value)
                 if isinstance(value, fx.Node) and value in self._behind:
-                    self.weights.take(self._behind[value], ONE)
+                    self.weights.take(self._behind[value], ONE, 1.0)
                 return ONE
         a, b = self._of(first), self._of(second)
-        if not part.weights and set(a.sites) & set(b.sites):
-            raise self._blame(a, node)
+        if a.joint or b.joint or (not part.weights and set(a.sites) & set(b.sites)):
+            raise self._blame(a if a.sites else b, a.joint or b.joint or node)
         return a.times(b)
 
     def _common(self, part: Part, node: fx.Node) -> Factor:
         held = [self._of(x) for x in part.operands if isinstance(x, fx.Node) or x != 0]  # 0 has any factor
         for x in part.operands:
             if isinstance(x, fx.Node) and x in self._behind:
-                self.weights.take(self._behind[x], ONE)
-        for other in held:
-            if not other.equals(held[0]):
-                raise self._blame(other if other.sites else held[0], node)
+                self.weights.take(self._behind[x], ONE, 1.0)
+        unequal = [other for other in held if not other.equals(held[0])]
+        if unequal and is_concatenation(node) and not any(factor.joint for factor in held):
+            return Factor(1.0, tuple(site for factor in held for site in factor.sites), node)
+        for other in unequal:
+            raise self._blame(other if other.sites else held[0], node)
         return held[0] if held else ONE
 
     def _use(self, value: fx.Node, node: fx.Node) -> None:
         """Note that a step does with ``value`` what no factor passes."""
         if value in self._behind:
-            self.weights.take(self._behind[value], ONE)
+            self.weights.take(self._behind[value], ONE, 1.0)
         if not self._of(value).equals(ONE):
-            raise self._blame(self._of(value), node)
+            raise self._blame(self._of(value), self._of(value).joint or node)
 
     def _of(self, value: Any) -> Factor:
         return self._factors.get(value, ONE) if isinstance(value, fx.Node) else ONE
@@ -141,7 +162,10 @@ class _Flow:
         if node.op == "output":
             return refusal(site, "no linear map follows it; it is at the end of the model")
         if joins(node):
-            return refusal(site, f"its output goes to an addition or the like, {_called(node, self._tree)}")
+            hint = "; example_inputs may help" if is_concatenation(node) and "shape" not in node.meta else ""
+            return refusal(
+                site, f"its output goes to an addition or the like, {_called(node, self._tree)}{hint}"
+            )
         return refusal(
             site,
             f"{_called(node, self._tree)} stands between it and the next linear map, and is no such map itself",
@@ -153,27 +177,27 @@ class _Weights:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._taken: dict[int | str, tuple[str, Factor]] = {}
+        self._taken: dict[int | str, tuple[str, Factor, float | Tensor]] = {}
         self._used: set[str] = set()
 
-    def take(self, name: str, factor: Factor) -> None:
-        """Let a use of a parameter need ``factor``."""
+    def take(self, name: str, factor: Factor, scale: float | Tensor) -> None:
+        """Let a use of a parameter need ``factor``, which is ``scale`` of it."""
         self._used.add(name)
         held = parameter(name, self._tree)
         key = name if held is None else id(held)  # a weight that is computed has a name only
-        known = self._taken.setdefault(key, (name, factor))[1]
+        known = self._taken.setdefault(key, (name, factor, scale))[1]
         if not known.equals(factor):
             site = (factor.sites or known.sites)[-1]
             raise refusal(site, f"{name!r} is used more than once, and the factor belongs to one use only")
 
-    def taken(self) -> dict[str, float]:
+    def taken(self) -> dict[str, float | Tensor]:
         """Return the factors other than 1, by the names of the weights."""
         for place, module in self._tree.modules.items():
             for attribute, held in module._parameters.items():
                 name = f"{place}.{attribute}" if place else attribute
                 if held is not None and id(held) in self._taken and name not in self._used:
-                    self.take(name, ONE)  # it has this name for a use of another kind, if only elsewhere
-        return {name: factor.value for name, factor in self._taken.values() if not factor.equals(ONE)}
+                    self.take(name, ONE, 1.0)  # it has this name for a use of another kind, if only elsewhere
+        return {name: scale for name, factor, scale in self._taken.values() if not factor.equals(ONE)}
 
 
 def parameter(name: str, tree: Tree) -> nn.Parameter | None:
@@ -185,5 +209,7 @@ def parameter(name: str, tree: Tree) -> nn.Parameter | None:
 
 def _called(node: fx.Node, tree: Tree) -> str:
     if node.op == "call_module":
-        return f"module {str(node.target)!r} ({type(tree.modules[str(node.target)]).__name__})"
+        module = tree.modules[str(node.target)]
+        hooked = " with forward pre-hooks" if module._forward_pre_hooks else ""
+        return f"module {str(node.target)!r} ({type(module).__name__}{hooked})"
     return function_name(node) or str(node.target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +27,9 @@ def fold(model: nn.Module, *, example_inputs: Any = None) -> nn.Module:
     A site with ``scaling="test"`` multiplies by ``1 - rate`` in eval mode. Where all that its output meets on the way
     to linear maps passes a factor on (reshaping, indexing, pooling, identity, other dropout, a product with something
     else, a sum of tensors with the same factor), the weights of the maps are multiplied instead:
-    ``W ((1 - rate) x) = ((1 - rate) W) x``. A linear map is a linear, bilinear or (transposed) convolution layer, the
-    input of a recurrent layer or of attention, or a product with a parameter by a function. In eval mode the copy
-    computes what the model does, up to rounding.
+    ``W ((1 - rate) x) = ((1 - rate) W) x``; of inputs that were put together from several, the columns. A linear map
+    is a linear, bilinear or (transposed) convolution layer, the input of a recurrent layer or of attention, or a
+    product with a parameter by a function. In eval mode the copy computes what the model does, up to rounding.
 
     Args:
         model: A model with ``dropkit.nn.Dropout(scaling="test")``, or with such sites of applied plans. It stays as
@@ -134,13 +134,14 @@ def _stripped(root: nn.Module) -> nn.Module:
     return stripped
 
 
-def _scale(name: str, factor: float, tree: Tree) -> None:
+def _scale(name: str, factor: float | Tensor, tree: Tree) -> None:
     """Multiply a weight; one that is computed from other parameters becomes a parameter first."""
     path, _, attribute = name.rpartition(".")
     module = tree.modules[path]
     if parametrize.is_parametrized(module, attribute):
         _bake(module)
-    module._parameters[attribute].mul_(factor)  # type: ignore[union-attr]
+    weight = cast(nn.Parameter, module._parameters[attribute])
+    weight.mul_(torch.as_tensor(factor, dtype=torch.float64).to(weight))
 
 
 def _bake(module: nn.Module) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -44,6 +46,14 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return self._marks.is_leaf(m, module_qualified_name)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """Let assertions hold; on any other value the forward may not depend."""
+        frame = sys._getframe(2)
+        code = list(dis.get_instructions(frame.f_code))
+        here = next(k for k, instruction in enumerate(code) if instruction.offset >= frame.f_lasti)
+        following = [instruction.opname for instruction in code[here + 1 : here + 3]]
+        return "LOAD_ASSERTION_ERROR" in following or super().to_bool(obj)
 
     def path_of_module(self, mod: nn.Module) -> str:
         name = self._marks.tree.name_of(mod)

@@ -111,6 +111,7 @@ class _Watch(TorchFunctionMode):
 
     def _name(self, value: Any, node: fx.Node) -> None:
         if isinstance(value, Tensor):
+            node.meta["shape"] = tuple(value.shape)
             self._known[id(value)] = node
             self._alive.append(value)
         elif isinstance(value, (tuple, list)) and any(isinstance(item, (Tensor, tuple)) for item in value):
