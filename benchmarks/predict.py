@@ -35,6 +35,10 @@ def convolutions(*, everywhere: bool) -> nn.Module:
     return nn.Sequential(*block(3, 32), *block(32, 64), *block(64, 64), *head)
 
 
+def small() -> nn.Module:
+    return nn.Sequential(nn.Linear(8, 50), nn.ReLU(), nn.Dropout(0.1), nn.Linear(50, 1))
+
+
 def mlp() -> nn.Module:
     layers: list[nn.Module] = [nn.Dropout(0.2)]
     for inputs in (784, 1024, 1024):
@@ -61,6 +65,7 @@ def transformer() -> nn.Module:
 CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "CNN, head only, batch 64": (lambda: convolutions(everywhere=False), (64, 3, 32, 32)),
     "CNN, everywhere, batch 64": (lambda: convolutions(everywhere=True), (64, 3, 32, 32)),
+    "MLP 8-50-1, hidden, batch 100": (small, (100, 8)),
     "MLP 784-3x1024, everywhere, batch 32": (mlp, (32, 784)),
     "MLP 784-3x1024, everywhere, batch 1024": (mlp, (1024, 784)),
     "LSTM, between layers, batch 16x20": (Recurrent, (16, 20, 32)),
