@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import dropkit as dk
@@ -60,3 +61,79 @@ def test_a_model_that_knows_its_batch_runs_as_it_can(error, seed):
     torch.testing.assert_close(dk.predict(model, X, **options).members, loop.members)
     with pytest.raises(dk.ConfigError, match="'expand': four samples are wanted; use mode='auto'"):
         dk.predict(model, X, mode="expand", **options)
+
+
+class Expert(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.fc, self.drop, self.how = nn.Linear(6, 6), nn.Dropout(0.5), how
+
+    def forward(self, x):
+        x = self.fc(x)
+        if self.how == "module":
+            return self.drop(x)
+        if self.how == "call":
+            return F.dropout(x, 0.5, self.training)
+        return F.dropout(x, 0.5) if self.training else x
+
+
+class Routed(nn.Module):
+    """Sends each sample to the expert that it names."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.experts = nn.ModuleList(Expert(how) for _ in range(3))
+
+    def forward(self, x):
+        y = torch.zeros_like(x)
+        for i, expert in enumerate(self.experts):
+            rows = (x[:, 0].long() == i).nonzero()[:, 0]
+            if len(rows):
+                y = y.index_add(0, rows, expert(x[rows]))
+        return y
+
+
+class Crowded(nn.Module):
+    """Drops where there are many samples."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.drop = nn.Linear(6, 6), nn.Dropout(0.5)
+
+    def forward(self, x):
+        x = self.fc(x)
+        return F.dropout(self.drop(x) if len(x) > 3 else x, 0.5 if len(x) > 3 else 0.0, self.training)
+
+
+@pytest.mark.parametrize("how", ["module", "call", "branch"])
+def test_every_expert_drops_though_few_samples_are_looked_at(how, seed):
+    x = torch.cat([torch.tensor([[0.0], [0.0], [1.0], [1.0], [2.0]]), torch.linspace(1, 2, 25).view(5, 5)], 1)
+    model = Routed(how).eval()
+    options = {"members": 60, "share_masks": False, "keep_members": True, "seed": seed}
+    whole = dk.predict(model, x, **options)
+    assert (whole.variance > 0).any(1).all()
+    parts = torch.utils.data.DataLoader(x, batch_size=2)
+    assert (dk.predict(model, parts, **options).variance > 0).any(1).all()
+
+
+def test_what_only_many_samples_lead_to_drops(seed):
+    model = Crowded().eval()
+    found = dk.predict(model, X, seed=seed, members=4000, share_masks=False)
+    expected = model.fc(X).detach().square() * 3
+    torch.testing.assert_close(found.variance, expected, rtol=0.6, atol=0.0)
+
+
+def test_what_chance_leads_to_is_refused(seed):
+    class Wandering(nn.Module):
+        calls = 0
+
+        def __init__(self):
+            super().__init__()
+            self.drop, self.experts = nn.Dropout(0.5), nn.ModuleList([Expert("call"), Expert("call")])
+
+        def forward(self, x):
+            Wandering.calls += 1
+            return self.experts[Wandering.calls % 2](self.drop(x))
+
+    with pytest.raises(dk.PlanError, match=r"did not come to 'experts\.\d.*depend on the inputs alone"):
+        dk.predict(Wandering().eval(), X, seed=seed, members=8, mode="loop")

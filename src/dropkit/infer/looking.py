@@ -40,6 +40,8 @@ def look(
     axis: int,
     length: int,
     memory: int | None,
+    *,
+    whole: bool = False,
 ) -> Look:
     """Look at a forward pass of a few samples, or of all where the model does not run on a few.
 
@@ -51,13 +53,14 @@ def look(
         length: Length of the batch.
         memory: Bytes that a member may take. Where the few tell that it could take more, more samples are looked at, as
             many as fit for sure.
+        whole: Whether to look at all samples.
     """
 
     def first(count: int) -> Look:
         few = tree_map(partial(first_samples, count, (axis, length)), (args, dict(kwargs)))
         return Look(_look(model, *few), count)
 
-    if length <= _LOOKED_AT:
+    if whole or length <= _LOOKED_AT:
         return Look(_look(model, args, kwargs), max(length, 1))
     try:
         found = first(_LOOKED_AT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Literal
 
 from torch import nn
@@ -15,6 +16,7 @@ from dropkit.infer.members import Members, Outputs
 from dropkit.infer.outputs import Finish
 from dropkit.infer.pace import Pace
 from dropkit.infer.prediction import Mode
+from dropkit.surgery.sampling import Sampler
 
 _SHARE_OF_MEMORY = 0.25  # of what is free, by default
 
@@ -60,14 +62,14 @@ class Thinned:
         return self._last.one(member)
 
     def look(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], batch: tuple[int, int]
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], batch: tuple[int, int], *, whole: bool = False
     ) -> tuple[Look, Pace]:
         """Find the sites with a first batch, of ``(axis, length)``, where that is not done yet; see :func:`look`."""
-        if self._found is None:
+        if self._found is None or whole:
             axis, length = batch
             if self._mode == "expand" and axis != 0:
                 raise ConfigError(f"mode 'expand' needs the batch at axis 0, got {axis}; use mode='loop'")
-            found = look(self._model, args, kwargs, axis, length, self._memory)
+            found = look(self._model, args, kwargs, axis, length, self._memory, whole=whole)
             before, needed = found.sampler.before, found.needed(length)
             on_cpu = first_tensor(args, kwargs).device.type == "cpu"
             self._found = found, Pace(self._mode, before, needed, can_expand=axis == 0, on_cpu=on_cpu)
@@ -82,7 +84,28 @@ class Thinned:
         most: int,
     ) -> Iterator[tuple[Mode, Outputs]]:
         """Yield the outputs of the members of the next batch, at most ``most`` at once, and how they were computed."""
-        found, pace = self.look(args, kwargs, batch)
+        first, self._first = self._first, self._first + batch[1]
+        sampler, running = self._run(args, kwargs, batch, first, members, most)
+        chunk = next(running)
+        if sampler.unmet is not None:  # a few samples do not lead everywhere
+            sampler, running = self._run(args, kwargs, batch, first, members, most, whole=True)
+            chunk = next(running)
+        for way, outputs in chain([chunk], running):
+            sampler.check()
+            yield way, outputs
+
+    def _run(
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        batch: tuple[int, int],
+        first: int,
+        members: int,
+        most: int,
+        *,
+        whole: bool = False,
+    ) -> tuple[Sampler, Iterator[tuple[Mode, Outputs]]]:
+        found, pace = self.look(args, kwargs, batch, whole=whole)
         if self._shared and found.seen != batch[1]:
             found.sampler.check_axis(*batch)
         self._last = Members(
@@ -92,14 +115,11 @@ class Thinned:
             seed=self._seed,
             batch=batch,
             shared=self._shared,
-            first=self._first,
+            first=first,
             finish=self._finish,
         )
-        self._first += batch[1]
         largest = _largest(found.needed(batch[1]), self._memory, most)
-        for way, outputs in self._last.run(pace, members, largest):
-            found.sampler.check()
-            yield way, outputs
+        return found.sampler, self._last.run(pace, members, largest)
 
 
 def _largest(needed: int, memory: int | None, members: int) -> int:

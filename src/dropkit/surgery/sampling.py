@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -118,8 +119,18 @@ class Sampler:
                     "share_masks=False"
                 )
 
+    @property
+    def unmet(self) -> str | None:
+        """Where a forward pass came to what the look has not met, and which may drop in training; None: nowhere."""
+        return self._acceleration.unmet
+
     def check(self) -> None:
         """Raise ``PlanError`` if a forward pass met a site that it could not bring to dropkit."""
+        if self.unmet is not None:
+            raise PlanError(
+                f"the forward pass that looked for sites did not come to {self.unmet!r}, and another one did; where it "
+                "goes has to depend on the inputs alone"
+            )
         for name, reason in self._acceleration.skipped.items():
             raise PlanError(f"site {name!r} cannot be sampled from: {reason}")
 
@@ -159,10 +170,13 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         name = site_id(seen.module, "output") if seen.id == seen.module else seen.id
         if seen.rate is not None:
             acceleration.forced[name] = seen.rate
-    for module in tree.modules.values():
+    acceleration.met = frozenset(watch.seen)
+    for name, module in tree.modules.items():
         held = module.__dict__.get("forward")
         if isinstance(held, CallForward):
             if held.taking is not None:
+                if held.taking.in_training and name not in watch.calls:
+                    module.register_forward_pre_hook(partial(_note_unmet, acceleration, name))
                 held.taking.in_eval = held.taking.in_training  # what may drop in training does so now
                 held.taking.has_fast_path = False
             held.gather()
@@ -179,6 +193,10 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     }
     made.writes = writes
     return made
+
+
+def _note_unmet(acceleration: Acceleration, name: str, *_: Any) -> None:
+    acceleration.unmet = name or "(model)"
 
 
 def _looked_at(

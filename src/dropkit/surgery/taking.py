@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dropkit.surgery.existing import BY_HAND, CALLS, FUNCTIONAL, MODULES, WRITERS
+from dropkit.surgery.existing import BY_HAND, CALLS, FUNCTIONAL, MODULES, PLAIN, WRITERS
 from dropkit.surgery.frames import UNWATCHED, FrameMode, innermost_mode
 from dropkit.surgery.plans import Site, site_id
 
@@ -36,12 +36,16 @@ class Acceleration:
         seen: Calls that have run on dropkit, by id.
         skipped: What has not, and why, by id.
         forced: Rates of calls, by id, that drop at that rate whatever their arguments say.
+        met: Ids of the calls that a look has met; None: there was none.
+        unmet: Where a forward came to what the look has not met, and which may drop; None: nowhere yet.
     """
 
     def __init__(self) -> None:
         self.seen: dict[str, Site] = {}
         self.skipped: dict[str, str] = {}
         self.forced: dict[str, float] = {}
+        self.met: frozenset[str] | None = None
+        self.unmet: str | None = None
 
 
 # Compiled code calls what is marked like this once, while it is traced, as torch.compiler.assume_constant_result
@@ -141,6 +145,9 @@ class Taking:
             values = existing.dropping(values, self.acceleration.forced[name])
         rate = existing.rate(values)
         if rate is None:
+            met = self.acceleration.met
+            if met is not None and name not in met and func in PLAIN and values["p"]:
+                self.acceleration.unmet = name
             return func(*args, **kwargs)
         reason = _PARTLY if partly else existing.refusal(values)
         if reason is not None:
