@@ -352,6 +352,23 @@ class Language(nn.Module):
         return self.out(self.drop(self.table(x.abs().long() % 12).tanh()))
 
 
+class More(dk.nn.Dropout):
+    def forward(self, x):
+        return super().forward(x) + 1.0
+
+
+def watched_over():
+    model = nn.Sequential(drop(), nn.Linear(12, 12))
+    model[0].register_forward_hook(lambda module, args, output: output + 1)
+    return model
+
+
+def replaced():
+    model = nn.Sequential(drop(), nn.Linear(12, 12))
+    model[0].forward = torch.exp
+    return model
+
+
 def hooked():
     model = nn.Sequential(drop(), nn.Linear(12, 12))
     model[1].register_forward_pre_hook(lambda module, args: (args[0] + 1,))
@@ -413,6 +430,9 @@ REFUSED = [
     ),
     (hooked, "site '0' cannot be folded: .*(module '1'|add)"),
     (patched, f"site '0' .*: exp {BETWEEN}"),
+    (watched_over, "site '0' cannot be folded: it has hooks"),
+    (replaced, "site '0' cannot be folded: it has a forward of its own"),
+    (lambda: nn.Sequential(More(0.3, scaling="test"), nn.Linear(12, 2)), "site '0' .* has a forward of its own"),
     (
         lambda: nn.Sequential(dk.nn.Dropout(torch.full((12,), 0.5), scaling="test"), nn.Linear(12, 1)),
         "site '0' .* rate is a tensor of several values",

@@ -19,7 +19,7 @@ from dropkit.surgery.tree import Tree
 
 def refusal(site: str, reason: str) -> PlanError:
     """Return the error that says why a site cannot be folded."""
-    return PlanError(f"site {site!r} cannot be folded: {reason}")
+    return PlanError(f"site {site or '(model)'!r} cannot be folded: {reason}")
 
 
 @dataclass(frozen=True)

@@ -105,11 +105,22 @@ def _sites(tree: Tree) -> list[_Site]:
     found = []
     for name, module in tree.modules.items():
         if isinstance(module, Dropout) and module.scaling == "test":
+            _check_plain(module, name)
             found.append(_Site(name, module.rate, name))
         for drop in drops_on(module):
             if drop.site.options.get("scaling") == "test":
                 found.append(_Site(drop.site.id, drop.rate, name, drop))
     return found
+
+
+def _check_plain(module: nn.Module, name: str) -> None:
+    """Raise ``PlanError`` if a site does more than its class says, which would be gone with it."""
+    own = module.__dict__.get("forward")
+    if type(module).forward is not Dropout.forward or not isinstance(own, CallForward | None):
+        raise refusal(name, "it has a forward of its own")
+    hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+    if not all(isinstance(hook, Drop) for hook in hooks):
+        raise refusal(name, "it has hooks")
 
 
 def _callers(tree: Tree) -> dict[str, Any]:
