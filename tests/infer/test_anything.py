@@ -137,3 +137,30 @@ def test_what_chance_leads_to_is_refused(seed):
 
     with pytest.raises(dk.PlanError, match=r"did not come to 'experts\.\d.*depend on the inputs alone"):
         dk.predict(Wandering().eval(), X, seed=seed, members=8, mode="loop")
+
+
+class Descending(nn.Module):
+    """Takes a step against the gradient of an energy, in its forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.drop, self.out = nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 1)
+
+    def forward(self, x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            energy = self.out(torch.tanh(self.drop(self.fc(x)))).sum()
+            (gradient,) = torch.autograd.grad(energy, x)
+        return x - gradient
+
+
+@pytest.mark.parametrize("share_masks", [True, False])
+def test_gradients_of_the_forward_s_own_are_computed(share_masks, seed):
+    model = Descending().eval()
+    options = {"seed": seed, "members": 4000, "share_masks": share_masks}
+    found = dk.predict(model, X, **options)
+    assert not found.mean.requires_grad
+    assert (found.variance > 0).any()
+    plain = torch.stack([model.train()(X).detach() for _ in range(4000)])
+    error = ((plain.var(0) + found.variance) / 4000).sqrt()
+    assert ((plain.mean(0) - found.mean).abs() <= 7 * error).all()

@@ -68,7 +68,7 @@ class Members:
         if self._sampler.writes:
             args, kwargs = tree_map(_copied, (args, kwargs))
         with stream(self._seed, rank=0, member=member, **where) as drawing:
-            outputs = self._sampler.model(*args, **kwargs)
+            outputs = self._sampler.run(args, kwargs)
         return self._finish(outputs) if self._sampler.is_complete(drawing.drawn) else self.one(member, few)
 
     def chunk(self, mode: Mode, begin: int, end: int) -> Outputs:
@@ -100,7 +100,7 @@ class Members:
         if self._sampler.writes:
             args, kwargs = tree_map(_copied, (args, kwargs))
         with stream(self._seed, rank=0, member=member, sample=rows.repeat(count)) as drawing:
-            outputs = self._finish(self._sampler.model(*args, **kwargs))
+            outputs = self._finish(self._sampler.run(args, kwargs))
         if not self._sampler.is_complete(drawing.drawn):
             return self._expanded(begin, end)
         return {name: value.reshape(count, length, *value.shape[1:]) for name, value in outputs.items()}

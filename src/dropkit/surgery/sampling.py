@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
@@ -57,6 +58,8 @@ class Sampler:
             statistics of the outputs take; parameters left out.
         before: Share of the pass's work that came before the first of the sites, in ``[0, 1]``.
         reads: Whether its code reads values that dropout has changed, of all samples that it is given.
+        shapes: Shapes of what the sites dropped in the look, whose batch may have been shorter.
+        differentiates: Whether the model computes gradients in its forward.
         rows_apart: Whether samples in one batch were found not to influence each other.
     """
 
@@ -70,10 +73,7 @@ class Sampler:
         owners: Mapping[str, nn.Module] | None = None,
     ) -> None:
         self.writes = False  # whether the model writes to its inputs
-        self.shapes: dict[
-            str, tuple[int, ...]
-        ] = {}  # of what sites dropped in the look, whose batch may be shorter
-        self.reads = False  # whether its code looks at random values, of all samples of a batch at once
+        self.shapes: dict[str, tuple[int, ...]] = {}
         self._owners = dict(owners or {})
         self._complete = not self._owners
         self.model = model
@@ -81,8 +81,16 @@ class Sampler:
         self.memory = memory
         self.before = before
         self.reads = False
+        self.differentiates = False
         self.rows_apart = False
         self._acceleration = acceleration
+
+    def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Return what a forward pass of the model returns."""
+        if not self.differentiates:
+            return self.model(*args, **kwargs)
+        with torch.inference_mode(False), torch.no_grad():
+            return self.model(*args, **kwargs)
 
     def is_complete(self, drawn: Sequence[str]) -> bool:
         """Whether a forward pass that drew masks at these sites came to all that it should.
@@ -192,6 +200,7 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         id: seen.shape for id, seen in active.items() if seen.kind not in _ON_BATCH and not seen.own
     }
     made.writes = writes
+    made.differentiates = watch.differentiates
     return made
 
 

@@ -100,6 +100,7 @@ class Watch(TorchFunctionMode):
         self.alive = Alive([*tree.root.parameters(), *tree.root.buffers(), *inputs])
         self.work = Work()
         self.reading = Reading()
+        self.differentiates = False  # whether gradients were recorded, which nobody asked for but the model
         self.guard = guard
         self._tree = tree
         self._modules = list(tree.modules.values())
@@ -167,6 +168,7 @@ class Watch(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        self.differentiates |= torch.is_grad_enabled()
         call = self._known(func, args, kwargs) if threading.get_ident() == self._thread else None
         if call is None:
             result = func(*args, **kwargs)
