@@ -82,7 +82,7 @@ def predict(
                 seed=seed,
                 share_masks=not fresh_masks,
                 mode=mode.value,
-                keep_members=numbers,
+                keep_members=numbers and len(part[0]) > 1,  # for the likelihood of targets
             )
 
         try:
