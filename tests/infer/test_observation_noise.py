@@ -131,6 +131,18 @@ def test_fitted_noise_maximises_the_likelihood(x, y, seed):
     assert drawn.log_likelihood(y, noise=each).mean() >= drawn.log_likelihood(y, noise=got).mean() - 1e-9
 
 
+def test_each_output_may_have_a_unit_of_its_own(seed):
+    numbers = np.random.default_rng(seed)
+    target = numbers.normal(size=(60, 2))
+    members = target + 0.5 * numbers.normal(size=(60, 2)) + 0.2 * numbers.normal(size=(20, 60, 2))
+    units = np.array([1e5, 1e-4])
+    here = dk.infer.fit_noise(given(torch.tensor(members)), torch.tensor(target), per_output=True)
+    there = dk.infer.fit_noise(
+        given(torch.tensor(members * units)), torch.tensor(target * units), per_output=True
+    )
+    torch.testing.assert_close(there, here * torch.tensor(units) ** 2, rtol=1e-3, atol=0)
+
+
 def test_noise_that_made_the_data_is_found(seed):
     numbers = np.random.default_rng(seed)
     members = torch.tensor(numbers.normal(size=(3, 4000, 1)) * 0.05)

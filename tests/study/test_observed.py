@@ -21,6 +21,13 @@ def said(drawn, target):
     return Sampled(drawn.mean(0), drawn.mean(0), drawn.var(0), len(drawn), "loop", None, None, target, drawn)
 
 
+def told(numbers, units):
+    """Two sets of 40 targets, each with 100 members that err together more than apart."""
+    target, common = units * numbers.normal(size=(2, 2, 40, len(units)))
+    apart = 0.3 * units * numbers.normal(size=(2, 100, 40, len(units)))
+    return target, (target + common)[:, None] + apart
+
+
 def by_hand(drawn, target, variance):
     each = norm.logpdf(target, drawn, np.sqrt(variance)).sum(-1)
     return (logsumexp(each, axis=0) - math.log(len(drawn))).mean()
@@ -44,8 +51,7 @@ def numbers(seed):
 @pytest.mark.parametrize("width", [1, 2])
 def test_it_is_the_mixture_with_the_likeliest_noise(numbers, width):
     units = np.array([50.0, 0.01])[:width]
-    target = units * numbers.normal(size=(2, 40, width))
-    drawn = target[:, None] + units * numbers.normal(size=(2, 100, 40, width))
+    target, drawn = told(numbers, units)
     fitted, found = said(drawn[0], target[0]), said(drawn[1], target[1])
     for which, members in (("mean", drawn), ("plain", drawn.mean(1, keepdims=True))):
         want = by_hand(members[1], target[1], likeliest(members[0], target[0], units))
@@ -56,8 +62,7 @@ def test_it_is_the_mixture_with_the_likeliest_noise(numbers, width):
 
 
 def test_another_unit_shifts_it(numbers):
-    target = numbers.normal(size=(2, 30, 2))
-    drawn = target[:, None] + numbers.normal(size=(2, 70, 30, 2))
+    target, drawn = told(numbers, np.ones(2))
     for which in ("mean", "plain"):
         here = log_likelihood(said(drawn[0], target[0]), said(drawn[1], target[1]), which)
         there = log_likelihood(
@@ -71,8 +76,7 @@ def test_another_unit_shifts_it(numbers):
 @pytest.mark.parametrize("width", [1, 2])
 def test_central_levels_are_of_the_mixtures_distribution(numbers, width):
     units = np.array([50.0, 0.01])[:width]
-    target = units * numbers.normal(size=(2, 30, width))
-    drawn = target[:, None] + units * numbers.normal(size=(2, 70, 30, width))
+    target, drawn = told(numbers, units)
     fitted, found = said(drawn[0], target[0]), said(drawn[1], target[1])
     for which, members in (("mean", drawn), ("plain", drawn.mean(1, keepdims=True))):
         noise = likeliest(members[0], target[0], units)

@@ -137,23 +137,28 @@ def fit_noise(prediction: Prediction, target: Tensor, *, per_output: bool = Fals
             "members predict all targets exactly, so that no noise is small enough; give a number"
         )
 
-    def loss(log_noise: Tensor) -> Tensor:
-        log_p = -0.5 * (squares / log_noise.exp() + log_noise).sum(-1)
-        return -torch.logsumexp(log_p, dim=0).mean()
-
-    best = _best_number(loss, squares)
+    common = _best_number(squares)
     if not per_output:
-        return torch.tensor(best, dtype=torch.float64).exp().to(prediction.members)
+        return torch.tensor(common, dtype=torch.float64).exp().to(prediction.members)
+    units = squares.mean((0, 1))  # outputs may be in units of their own
+    squares = squares / units
 
     def value_and_slope(values: Any) -> tuple[float, Any]:
         leaf = torch.tensor(values, requires_grad=True)
         with torch.enable_grad():
-            value = loss(leaf)
+            value = _loss(squares, leaf)
             value.backward()  # type: ignore[no-untyped-call]
         return float(value.detach()), np.asarray(leaf.grad)
 
-    found = minimize(value_and_slope, np.full(squares.shape[-1], best), jac=True, method="L-BFGS-B")
-    return torch.tensor(found.x).exp().view(y.shape[1:]).to(prediction.members)
+    width = squares.shape[-1]
+    starts = [  # there may be several maxima
+        common - units.log().numpy(),
+        np.full(width, _best_number(squares)),
+        np.array([_best_number(squares[..., [k]]) for k in range(width)]),
+    ]
+    tried = [minimize(value_and_slope, start, jac=True, method="L-BFGS-B") for start in starts]
+    found = min(tried, key=lambda result: float(result.fun))
+    return (torch.tensor(found.x).exp() * units).view(y.shape[1:]).to(prediction.members)
 
 
 def log_likelihood(
@@ -221,16 +226,22 @@ def _heads(prediction: Predicted, noise: float | Tensor | None) -> tuple[Predict
     return mean, log_variance.members.exp()
 
 
-def _best_number(loss: Any, squares: Tensor) -> float:
+def _loss(squares: Tensor, log_noise: Tensor) -> Tensor:
+    """Return the negative log-likelihood, but for a constant, of squared residuals ``(T, N, out)``."""
+    log_p = -0.5 * (squares / log_noise.exp() + log_noise).sum(-1)
+    return -torch.logsumexp(log_p, dim=0).mean()
+
+
+def _best_number(squares: Tensor) -> float:
     """Return the logarithm of the best single variance: the best of a grid, refined between its neighbours."""
     positive = squares[squares > 0]
     low, high = float(positive.min().log()), float(squares.mean().log())
     grid = np.linspace(max(low, high - 30.0) - 1.0, high + 1.0, _GRID)
-    losses = [float(loss(torch.tensor(point, dtype=torch.float64))) for point in grid]
+    losses = [float(_loss(squares, torch.tensor(point, dtype=torch.float64))) for point in grid]
     k = int(np.argmin(losses))
     ends = grid[max(k - 1, 0)], grid[min(k + 1, _GRID - 1)]
     found = minimize_scalar(
-        lambda point: float(loss(torch.tensor(float(point), dtype=torch.float64))),
+        lambda point: float(_loss(squares, torch.tensor(float(point), dtype=torch.float64))),
         bounds=ends,
         method="bounded",
         options={"xatol": 1e-9},
