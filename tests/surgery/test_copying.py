@@ -72,8 +72,12 @@ def test_weights_that_a_forward_computes(change, rng):
     original.train()(x)  # leaves a weight with a graph
     expected = original.eval()(x)
     held = original[0].weight
-    assert torch.equal(copied(original)(x), expected)
-    assert original[0].weight is not held or held.requires_grad
+    made = copied(original)
+    assert made[0].weight is not held
+    assert made[0].weight.is_leaf
+    assert original[0].weight is held
+    assert not held.is_leaf
+    assert torch.equal(made(x), expected)
 
 
 def test_what_refuses_to_be_copied_is_an_error_of_ours():
