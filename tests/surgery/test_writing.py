@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+import dropkit as dk
 from dropkit.surgery.auditing.watch import Watch
 from dropkit.surgery.copying import copied
 from dropkit.surgery.tree import Tree
@@ -81,3 +82,47 @@ def test_a_copy_may_have_some_parameters_of_its_own():
     assert torch.equal(made[0].bias, tied)
     assert "bias" in dict(made[0].named_buffers())
     assert "bias" in dict(model[0].named_parameters())
+
+
+class Changing(nn.Module):
+    def __init__(self, write):
+        super().__init__()
+        self.layer, self.drop, self.write = nn.Linear(3, 2), nn.Dropout(0.5), write
+
+    def forward(self, x):
+        y = self.drop(torch.relu(self.layer(x)))
+        with torch.no_grad():
+            self.write(self.layer.weight)
+        return y
+
+
+def assigned(weight):
+    weight.data = torch.zeros(2, 3)
+
+
+@pytest.mark.parametrize("write", [*WRITES.values(), assigned])
+@pytest.mark.parametrize("look", ["audit", "plan"])
+def test_looks_put_back_what_a_forward_writes(write, look, rng):
+    model, x = Changing(write), torch.randn(4, 3, generator=rng)
+    before, address = model.layer.weight.detach().clone(), model.layer.weight.data_ptr()
+    if look == "audit":
+        assert [site.id for site in dk.audit(model, x).sites] == ["drop"]
+    else:
+        rule = dk.Rule(at="hidden", rate=0.5)
+        assert dk.plan(model, [rule], example_inputs=x).sites
+    assert torch.equal(model.layer.weight, before)
+    assert model.layer.weight.data_ptr() == address
+
+
+@pytest.mark.parametrize("first", [nn.Dropout(0.5, inplace=True), nn.ReLU(inplace=True)])
+@pytest.mark.parametrize("make", [lambda x: x, lambda x: (x,), lambda x: {"input": x}])
+def test_looks_leave_examples_as_they_are(first, make, rng):
+    model, x = (
+        nn.Sequential(first, nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)),
+        torch.randn(4, 3, generator=rng),
+    )
+    before = x.clone()
+    example = make(x)
+    dk.audit(model, *example) if isinstance(example, tuple) else dk.audit(model, example)
+    dk.plan(model, [dk.Rule(at="hidden", rate=0.5)], example_inputs=example)
+    assert torch.equal(x, before)

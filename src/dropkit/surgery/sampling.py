@@ -220,7 +220,12 @@ def _looked_at(
     while True:
         tree = _prepared(copied(root, own))
         args, kwargs = taken = tree_unflatten(leaves, structure)  # in lists and dicts of its own
-        with _LOOKING, untouched(tree), only_the_copy(root), Guard(tree.root.parameters()) as guard:
+        with (
+            _LOOKING,
+            untouched(tree, keeping=False),
+            only_the_copy(root),
+            Guard(tree.root.parameters()) as guard,
+        ):
             watch = Watch(tree, inputs, by_module=by_module, guard=guard)
             try:
                 with watch.watching():

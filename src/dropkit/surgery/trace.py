@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from dropkit.core import PlanError
 from dropkit.random import stream
@@ -93,12 +94,19 @@ def trace(tree: Tree, example_inputs: Any, *, follow: bool = False) -> Trace:
 
 
 def arguments(example: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    """Return positional and keyword arguments of a call, from an example in one of its three forms."""
+    """Return positional and keyword arguments of a call, from an example in one of its three forms.
+
+    Tensors are copies, and lists and dicts too, as a forward may write to its inputs.
+    """
     if isinstance(example, Mapping):
-        return (), example
+        return (), _copied(dict(example))
     if isinstance(example, (tuple, list)):
-        return example, {}
-    return (example,), {}
+        return _copied(tuple(example)), {}
+    return _copied((example,)), {}
+
+
+def _copied(value: Any) -> Any:
+    return tree_map_only(Tensor, Tensor.clone, value)
 
 
 class _Recorder(TorchFunctionMode):

@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from dropkit.surgery.drop import Drop
 from dropkit.surgery.state import State
 from dropkit.surgery.tree import Tree
+from dropkit.surgery.writing import Keeping
 
 _GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
 _PLAIN = frozenset(
@@ -26,7 +27,7 @@ _PLAIN = frozenset(
 
 
 @contextmanager
-def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
+def untouched(tree: Tree, *, training: bool = True, keeping: bool = True) -> Iterator[None]:
     """Run the body in training or in eval mode; put back attributes, tensors and random states afterwards.
 
     What attributes hold is put back too, where they are lists, dicts or sets: hooks are in such.
@@ -37,11 +38,13 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
     Args:
         tree: The model's modules.
         training: Mode of the model in the body.
+        keeping: Whether parameters may be written to, and are put back; else somebody else sees to them.
     """
     modules = [*tree.modules.values(), *tree.held]
     state = State(modules)
     wanting = [(p, p.requires_grad) for p in tree.root.parameters()]
     devices = {tensor.device for tensor in tree.root.parameters() if tensor.device.type == "cuda"}
+    kept = Keeping(tree.root.parameters()) if keeping else None
     own = [(source, _state(source)) for source in private_generators(modules)]
     quiet = _drops_on_norms(modules) if training else []
     compiled = [(m, getattr(m, "training", False)) for m in modules if isinstance(m, torch.jit.ScriptModule)]
@@ -59,6 +62,8 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
                 module.training = False  # its normalisation layers cannot be told from the rest
             for drop in quiet:
                 drop.forced = True  # what a plan drops there it would drop in training
+            if kept is not None:
+                stack.enter_context(kept)
             yield
         finally:
             for drop in quiet:
@@ -68,6 +73,8 @@ def untouched(tree: Tree, *, training: bool = True) -> Iterator[None]:
                     parameter.requires_grad != flag
                 ):  # what is made in inference mode does not let itself be asked
                     parameter.requires_grad_(flag)
+            if kept is not None:
+                kept.put_back()
             state.put_back()
             for module, flag in compiled:
                 module.training = flag  # which is no attribute of the Python object
