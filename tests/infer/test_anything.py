@@ -164,3 +164,52 @@ def test_gradients_of_the_forward_s_own_are_computed(share_masks, seed):
     plain = torch.stack([model.train()(X).detach() for _ in range(4000)])
     error = ((plain.var(0) + found.variance) / 4000).sqrt()
     assert ((plain.mean(0) - found.mean).abs() <= 7 * error).all()
+
+
+class Helper(nn.Module):
+    """Drops at the rate that it is given."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def forward(self, x, rate):
+        if self.how == "flag":
+            return F.dropout(x, rate, self.training)
+        if self.how == "rate":
+            return F.dropout(x, rate if self.training else 0.0)
+        return F.dropout(x, rate) if self.training else x
+
+
+class Helped(nn.Module):
+    """Calls one helper with several rates."""
+
+    def __init__(self, how, rates):
+        super().__init__()
+        self.helper, self.rates = Helper(how), rates
+
+    def forward(self, x):
+        return torch.stack([self.helper(x, rate) for rate in self.rates], 1)
+
+
+@pytest.mark.parametrize("how", ["flag", "rate", "branch"])
+@pytest.mark.parametrize("rates", [(0.1, 0.8), (0.0, 0.5, 0.0), (0.3, 0.3)])
+def test_every_call_of_a_helper_has_its_own_rate(how, rates, seed):
+    found = dk.predict(
+        Helped(how, rates).eval(), X + 3, seed=seed, members=2000, share_masks=False, keep_members=True
+    )
+    dropped = (found.members == 0).flatten(3).float().mean((0, 1, 3))
+    wanted = torch.tensor(rates)
+    error = (wanted * (1 - wanted) / (2000 * X.numel())).sqrt()
+    assert ((dropped - wanted).abs() <= 5.2 * error).all()
+
+
+def test_a_rate_that_the_batch_decides_is_that_of_the_batch(seed):
+    class Heated(nn.Module):
+        def forward(self, x):
+            return F.dropout(x, float(x.max()), self.training)
+
+    x = torch.tensor([0.1, 0.1, 0.1, 0.9]).view(4, 1).expand(4, 500)
+    found = dk.predict(Heated().eval(), x, seed=seed, members=8, keep_members=True)
+    dropped = (found.members == 0).float().mean()
+    assert abs(dropped - 0.9) <= 5.2 * (0.9 * 0.1 / 4000) ** 0.5

@@ -176,8 +176,9 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     attach(tree, acceleration)
     for seen in active.values():
         name = site_id(seen.module, "output") if seen.id == seen.module else seen.id
-        if seen.rate is not None:
-            acceleration.forced[name] = seen.rate
+        rates = tuple(rate for rate in seen.rates if rate is not None)
+        if len(rates) == len(seen.rates):
+            acceleration.forced[name] = rates[:1] if len(set(rates)) == 1 else rates
     acceleration.met = frozenset(watch.seen)
     for name, module in tree.modules.items():
         held = module.__dict__.get("forward")

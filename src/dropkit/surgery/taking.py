@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from dropkit.random.stream import Stream, innermost
 from dropkit.surgery.existing import BY_HAND, CALLS, FUNCTIONAL, MODULES, PLAIN, WRITERS
 from dropkit.surgery.frames import UNWATCHED, FrameMode, innermost_mode
 from dropkit.surgery.plans import Site, site_id
@@ -35,7 +37,8 @@ class Acceleration:
     Attributes:
         seen: Calls that have run on dropkit, by id.
         skipped: What has not, and why, by id.
-        forced: Rates of calls, by id, that drop at that rate whatever their arguments say.
+        forced: Rates of calls, by id, that drop whatever their arguments say: one for all times that a forward comes to
+            them, or one for each.
         met: Ids of the calls that a look has met; None: there was none.
         unmet: Where a forward came to what the look has not met, and which may drop; None: nowhere yet.
     """
@@ -43,9 +46,26 @@ class Acceleration:
     def __init__(self) -> None:
         self.seen: dict[str, Site] = {}
         self.skipped: dict[str, str] = {}
-        self.forced: dict[str, float] = {}
+        self.forced: dict[str, tuple[float, ...]] = {}
         self.met: frozenset[str] | None = None
         self.unmet: str | None = None
+        self._turns: Counter[str] = Counter()  # times that a forward has come to calls of several rates
+        self._forward: Stream | None = None  # the stream that stands for that forward
+
+    def forced_rate(self, name: str) -> float:
+        """Return the rate of a forced call, this time."""
+        rates = self.forced[name]
+        if len(rates) == 1:
+            return rates[0]
+        if self._forward is not innermost():
+            self._forward = innermost()
+            self._turns.clear()
+        turn = self._turns[name]
+        self._turns[name] += 1
+        if turn >= len(rates):
+            self.unmet = name
+            return rates[-1]
+        return rates[turn]
 
 
 # Compiled code calls what is marked like this once, while it is traced, as torch.compiler.assume_constant_result
@@ -142,7 +162,9 @@ class Taking:
         function = "" if existing.name == self._own and index == 0 else existing.name
         name = site_id(self.name, "output", function, index)
         if name in self.acceleration.forced:
-            values = existing.dropping(values, self.acceleration.forced[name])
+            rate = self.acceleration.forced_rate(name)
+            told = func in PLAIN and existing.rate(values) is None and values["p"]
+            values = existing.dropping(values, values["p"] if told else rate)
         rate = existing.rate(values)
         if rate is None:
             met = self.acceleration.met

@@ -49,6 +49,7 @@ class Seen:
         by_hand: Whether the numbers were drawn outside any function that is known to drop.
         own: Whether somebody's forward called an op of this library.
         hits: How often the pass came here.
+        rates: The rates of all those times; 0 where it did not drop.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Seen:
     by_hand: bool = False
     own: bool = False
     hits: int = 1
+    rates: list[float | None] = field(default_factory=list)
 
 
 @dataclass
@@ -268,6 +270,7 @@ class Watch(TorchFunctionMode):
             self.work.met_site()
             self.reading.met_site()
         known = self.seen.setdefault(call.id, call)
+        known.rates.append(call.rate if call.active else 0.0)
         if known is not call:
             known.hits += 1
             known.active |= call.active
