@@ -115,3 +115,14 @@ def test_what_it_refuses(refused, folder, tmp_path):
     assert "--mode" in refused("predict", folder, "test", "--mode", "fast")
     np.savez(tmp_path / "wide.npz", x=np.ones((3, 5)))
     assert "must have shape (4,)" in refused("predict", folder, tmp_path / "wide.npz")
+
+
+def test_no_file_is_written_over_that_is_read_or_written(refused, folder, tmp_path):
+    rows = tmp_path / "new.npz"
+    np.savez(rows, x=np.ones((3, 4), np.float32))
+    before = rows.read_bytes()
+    assert "new.npz is asked about" in refused("predict", folder, rows, "--npz", rows)
+    assert rows.read_bytes() == before
+    both = tmp_path / "out"
+    assert "name another file" in refused("predict", folder, rows, "--npz", both, "--csv", both)
+    assert not both.exists()
