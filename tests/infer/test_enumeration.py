@@ -256,3 +256,29 @@ def test_given_probabilities(x):
     other = dk.infer.enumerate_masks(model, x, task="classification")
     torch.testing.assert_close(got.geometric_mean, other.geometric_mean)
     torch.testing.assert_close(got.mean, other.mean)
+
+
+class Gated(nn.Module):
+    """One of two sites is hidden by eval mode; the input is in a dict that the forward empties."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Dropout(0.5), nn.Dropout(0.25)
+
+    def forward(self, given):
+        x = given.pop("x")
+        x.add_(1.0)
+        if self.training:
+            x = self.first(x)
+        return self.second(x)
+
+
+def test_sites_that_eval_mode_hides_are_enumerated_and_inputs_stay_as_they_are():
+    x = torch.arange(6.0, dtype=torch.float64).view(2, 3)
+    given, before = {"x": x}, x.clone()
+    got = dk.infer.enumerate_masks(Gated(), given)
+    assert given["x"] is x
+    assert torch.equal(x, before)
+    torch.testing.assert_close(got.mean, before + 1)
+    # both kept with probability 3 / 8, and then scaled by 8 / 3
+    torch.testing.assert_close(got.variance, (before + 1) ** 2 * (8 / 3 - 1))

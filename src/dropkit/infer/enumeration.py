@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from dropkit.core import ConfigError, DataError, InputError, whole_number
 from dropkit.infer.inputs import batch_of, check_device
@@ -124,20 +125,34 @@ def enumerate_masks(
     batch_dim, count = batch_of(inputs, forward_kwargs, batch_dim)
     check_device(model, (inputs, forward_kwargs))
     with torch.inference_mode():
-        made = sampler(model, inputs, forward_kwargs)
+        with torch.inference_mode(False):
+            made = sampler(model, *_copies(inputs, forward_kwargs))
+        drawn: tuple[str, ...] = ()
         masks = _Masks((batch_dim, count))
 
         def run(number: int | Tensor) -> Tensor:
-            with masks.numbered(number):
-                return _tensor(made.model(*inputs, **forward_kwargs))
+            nonlocal drawn
+            with masks.numbered(number) as drawing:
+                value = _tensor(made.run(*_copies(inputs, forward_kwargs)))
+            drawn = drawing.drawn
+            return value
 
         run(-1)  # keeps every unit, and tells how many there are
+        while not made.is_complete(drawn):
+            masks = _Masks((batch_dim, count))
+            run(-1)
         made.check()
         masks.close(max_units)
         sums = _Sums(task, outputs)
         for numbers, values in _chunks(run, masks, made):
             sums.add(values.double(), masks.probabilities(numbers))
     return sums.enumeration(masks.units(), task)
+
+
+def _copies(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return inputs that a forward may write to."""
+    copies: tuple[tuple[Any, ...], dict[str, Any]] = tree_map_only(Tensor, Tensor.clone, (args, kwargs))
+    return copies
 
 
 class _Masks:
