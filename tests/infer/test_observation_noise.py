@@ -93,6 +93,20 @@ def test_far_from_every_member_the_likelihood_is_finite(x):
     torch.testing.assert_close(got, torch.full((6,), -1e12 / 1e-3, dtype=torch.float64), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_noise_may_be_smaller_than_the_dtype_holds(dtype):
+    drawn = given(torch.zeros(2, 3, 1, dtype=dtype))
+    got = dk.infer.with_noise(drawn, 1e-60)
+    expected = torch.full((3,), 0.5 * math.log(1e60 / (2 * math.pi)), dtype=torch.float64)
+    torch.testing.assert_close(got.log_likelihood(torch.zeros(3, 1)), expected.float())
+    assert drawn.log_likelihood(torch.ones(3, 1), noise=1e-9).isfinite().all()  # about -1e9
+    assert got.variance.dtype == drawn.variance.dtype
+    said = dk.infer.with_noise(
+        {"mean": drawn, "log_variance": given(torch.full((2, 3, 1), -140.0, dtype=dtype))}
+    )
+    assert said.noise[0, 0, 0] == math.exp(-140.0)
+
+
 @pytest.mark.parametrize("q", [0.025, 0.5, 0.9])
 def test_quantiles_of_observations(q, x, seed):
     drawn = dk.predict(Heads().double(), x, members=5, seed=seed, task="regression", keep_members=True)

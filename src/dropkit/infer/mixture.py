@@ -11,9 +11,9 @@ from dropkit.core import ConfigError, DataError
 
 
 def check_noise(noise: float | Tensor, like: Tensor) -> Tensor:
-    """Return noise variances of the shape of members ``like``, or raise ``ConfigError`` unless all are above 0."""
+    """Return noise variances in fp64, of the shape of members ``like``; ``ConfigError`` unless all are above 0."""
     try:
-        variance = torch.as_tensor(noise, dtype=like.dtype, device=like.device)
+        variance = torch.as_tensor(noise, dtype=torch.float64, device=like.device)
     except (TypeError, ValueError, RuntimeError):
         raise ConfigError(f"noise must be a variance above 0, got a {type(noise).__name__}") from None
     if not bool(((variance > 0) & variance.isfinite()).all()):

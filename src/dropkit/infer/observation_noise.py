@@ -33,7 +33,7 @@ class NoisyPrediction:
         epistemic: Variance across members, which more data would reduce, shape ``(N, *out)``.
         aleatoric: Mean of the members' noise variances, which it would not, shape ``(N, *out)``.
         members: Shape ``(T, N, *out)``.
-        noise: Their noise variances, of the same shape.
+        noise: Their noise variances, of the same shape, fp64.
     """
 
     mean: Tensor
@@ -51,7 +51,7 @@ class NoisyPrediction:
         """Return ``log p(target)`` of each sample, shape ``(N,)``; see :meth:`Prediction.log_likelihood`."""
         likelihood = MixtureLikelihood(target)
         likelihood.add(self.members, self.noise)
-        return likelihood.value.to(self.members.dtype)
+        return likelihood.value.to(self.mean.dtype)
 
     def quantile(self, q: float | Sequence[float] | Tensor) -> Tensor:
         """Return quantiles of an observation, shape ``(N, *out)`` or ``(Q, N, *out)``, by bisection.
@@ -71,7 +71,7 @@ class NoisyPrediction:
             middle = 0.5 * (low + high)
             below = torch.special.ndtr((middle - centre) / scale).mean(0) < q
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        result: Tensor = (0.5 * (low + high)).to(self.members.dtype)
+        result: Tensor = (0.5 * (low + high)).to(self.mean.dtype)
         return result
 
 
@@ -98,7 +98,7 @@ def with_noise(prediction: Predicted, noise: float | Tensor | None = None) -> No
         raise ConfigError("observation noise is of a regression; predict with task='regression'")
     members = mean.members
     variance = check_noise(given, members)
-    return NoisyPrediction(mean.mean, mean.variance, variance.mean(0), members, variance)
+    return NoisyPrediction(mean.mean, mean.variance, variance.mean(0).to(mean.variance), members, variance)
 
 
 def fit_noise(prediction: Prediction, target: Tensor, *, per_output: bool = False) -> Tensor:
@@ -223,7 +223,7 @@ def _heads(prediction: Predicted, noise: float | Tensor | None) -> tuple[Predict
     if noise is not None:
         raise ConfigError("noise is given twice: by the model and by noise=; leave noise= out")
     mean, log_variance = (prediction[name] for name in HEADS)
-    return mean, log_variance.members.exp()
+    return mean, log_variance.members.double().exp()
 
 
 def _loss(squares: Tensor, log_noise: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ class Prediction:
             raise ConfigError("log_likelihood needs predict(..., task='regression')")
         likelihood = MixtureLikelihood(target)
         likelihood.add(self.members, check_noise(noise, self.members))
-        return likelihood.value.to(self.members.dtype)
+        return likelihood.value.to(self.mean.dtype)
 
 
 def entropy(probabilities: Tensor) -> Tensor:
