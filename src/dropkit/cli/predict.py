@@ -70,10 +70,10 @@ def predict(
     if not 0.0 < level < 1.0:
         raise ConfigError(f"level must be in (0, 1), got {level!r}")
     taken = {Path(data).resolve()}
-    for path in filter(None, (csv, npz)):
-        if path.resolve() in taken:
-            raise ConfigError(f"{path} is asked about or written to already; name another file")
-        taken.add(path.resolve())
+    for file in filter(None, (csv, npz)):
+        if file.resolve() in taken:
+            raise ConfigError(f"{file} is asked about or written to already; name another file")
+        taken.add(file.resolve())
     folder, plan, number = find_run(run)
     with redirect_stdout(sys.stderr), reopen(folder, plan, number) as opened:
         part = load_rows(data, opened.data)
