@@ -47,7 +47,7 @@ def y(rng):
 def given(members):
     moments = Moments("regression", True)
     moments.add(members)
-    return moments.prediction("loop", torch.float64)
+    return moments.prediction("loop", members.dtype)
 
 
 def mixture(members, variance, target):
