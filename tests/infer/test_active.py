@@ -135,6 +135,8 @@ def test_bad_input():
         ActiveLearning(3, acquisition="gut", seed=0)
     with pytest.raises(ConfigError, match="size must be a whole number of at least 1, got"):
         ActiveLearning(2.5, seed=0)
+    with pytest.raises(ConfigError, match="got a ndarray"):
+        ActiveLearning(np.zeros((3, 2)), seed=0)
     with pytest.raises(ConfigError, match="seed must be a whole number of at least 0, got -1"):
         ActiveLearning(3, seed=-1)
     learner = ActiveLearning(2, acquisition="random", seed=0)

@@ -232,6 +232,10 @@ def test_a_pair_without_a_regression_is_refused(x, seed):
         ),
         (lambda p, h, y: dk.infer.fit_noise(p, y[:, :1]), r"target must have shape \(6, 2\), got \(6, 1\)"),
         (lambda p, h, y: dk.infer.fit_noise(p, y * math.nan), "all of them finite"),
+        (
+            lambda p, h, y: dk.infer.fit_noise(replace(p, _members=p.members[..., :1]), y[:, 0]),
+            r"got \(6,\); give target\[:, None\]",
+        ),
         (lambda p, h, y: dk.infer.fit_noise(p, p.members[0]), "members predict all targets exactly"),
         (lambda p, h, y: dk.infer.log_likelihood(net(), y, target=y, seed=1, members=0), "members must be"),
         (lambda p, h, y: dk.infer.log_likelihood(net(), y, target=y, seed=1, block=0), "block must be"),

@@ -126,3 +126,8 @@ def test_bad_input(numbers):
     z, y = overconfident(numbers, n=300)
     with pytest.raises(DataError, match="logits must have 4 classes"):
         VectorScaling().fit(z, y).probabilities(z[:, :3])
+
+
+def test_logarithms_of_zero_are_refused_with_what_to_do():
+    with pytest.raises(DataError, match=r"logarithm of a probability of 0; take probabilities\.clip"):
+        TemperatureScaling().fit([[0.0, -np.inf], [-1.0, -0.5]], [0, 1])

@@ -91,6 +91,19 @@ def test_images_are_scaled_as_in_training_with_labels_or_without(tmp_path):
         load_rows("odd.npz", data, dir=tmp_path)
 
 
+def test_a_table_may_hold_images_row_by_row(tmp_path):
+    x = np.arange(40 * 6, dtype=np.float32).reshape(40, 2, 3)
+    np.savez(tmp_path / "t.npz", x=x, y=np.arange(40) % 2)
+    data = load_data(str(tmp_path / "t.npz"))
+    heads, lines = ",".join("abcdef"), [",".join(f"{v:g}" for v in image.ravel()) for image in x[:3]]
+    (bare,) = load_rows(write(tmp_path, "\n".join([heads, *lines]) + "\n"), data).tensors
+    assert torch.equal(bare, torch.from_numpy(x[:3]).view(3, *data.input_shape))
+    both = "\n".join([f"{heads},y", *(f"{line},{i % 2}" for i, line in enumerate(lines))])
+    found, y = load_rows(write(tmp_path, both + "\n"), data).tensors
+    assert torch.equal(found, bare)
+    assert y.tolist() == [0, 1, 0]
+
+
 def test_names_in_an_npz_file_are_looked_up(tmp_path):
     x = np.arange(40.0).reshape(20, 2)
     np.savez(tmp_path / "t.npz", x=x, y=np.array(["cat", "dog"] * 10))

@@ -63,6 +63,7 @@ def predict(
     from torch.utils.data import Dataset
 
     from dropkit.cli.predictions import Table, save_csv, save_npz
+    from dropkit.cli.units import unit_note
     from dropkit.core import ConfigError, NoMatchError
     from dropkit.study import Sampled, find_run, reopen, sample
     from dropkit.zoo import load_rows
@@ -77,6 +78,9 @@ def predict(
     folder, plan, number = find_run(run)
     with redirect_stdout(sys.stderr), reopen(folder, plan, number) as opened:
         part = load_rows(data, opened.data)
+        note = unit_note(data, part, opened.data.train)
+        if note is not None:
+            print(f"note: {note}", file=sys.stderr)
         numbers = opened.data.task == "regression"
 
         def asked(rows: Dataset[Any]) -> Sampled:

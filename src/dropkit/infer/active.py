@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dropkit.core import ConfigError, DataError
+from dropkit.core import ConfigError, DataError, whole_number
 from dropkit.infer.acquisition import bald, batch_bald, check_members, entropy, least_confidence
 from dropkit.stats.inputs import Integers, as_array
 
@@ -32,16 +32,28 @@ class ActiveLearning:
     """
 
     def __init__(self, size: int, *, acquisition: Acquisition = "bald", seed: int) -> None:
-        if size != int(size) or size < 1:
-            raise ConfigError(f"size must be a whole number of at least 1, got {size!r}")
-        if seed != int(seed) or seed < 0:
-            raise ConfigError(f"seed must be a whole number of at least 0, got {seed!r}")
+        for name, value, least in (("size", size, 1), ("seed", seed, 0)):
+            number = whole_number(value)
+            if number is None or number < least:
+                got = (
+                    repr(value)
+                    if isinstance(value, int | float | str | None)
+                    else f"a {type(value).__name__}"
+                )
+                raise ConfigError(f"{name} must be a whole number of at least {least}, got {got}")
         if acquisition not in (*_SCORES, "batch-bald", "random"):
             known = ", ".join((*_SCORES, "batch-bald", "random"))
             raise ConfigError(f"acquisition must be one of {known}, got {acquisition!r}")
         self.size, self.acquisition, self.seed = int(size), acquisition, int(seed)
         self._labels: dict[int, Any] = {}
         self._rounds = 0
+
+    def __repr__(self) -> str:
+        """Show how far it is."""
+        return (
+            f"ActiveLearning(size={self.size}, acquisition={self.acquisition!r}, seed={self.seed}; "
+            f"{len(self._labels)} labelled)"
+        )
 
     @property
     def labels(self) -> Mapping[int, Any]:

@@ -71,6 +71,10 @@ class ConformalSets:
         self._classes = 0
         self._draw: np.random.Generator | None = None
 
+    def __repr__(self) -> str:
+        """Show what was asked and found."""
+        return f"ConformalSets(level={self.level!r}, score={self.score!r}, limit={_shown(self.limit)})"
+
     def fit(self, probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> ConformalSets:
         """Calibrate on data that was used for nothing else.
 
@@ -140,6 +144,10 @@ class ConformalIntervals:
         self.limit: float | None = None
         self._scaled = False
 
+    def __repr__(self) -> str:
+        """Show what was asked and found."""
+        return f"ConformalIntervals(level={self.level!r}, limit={_shown(self.limit)})"
+
     def fit(
         self, prediction: npt.ArrayLike, target: npt.ArrayLike, scale: npt.ArrayLike | None = None
     ) -> ConformalIntervals:
@@ -188,6 +196,10 @@ class ConformalIntervals:
         p = as_floats(prediction, "prediction")
         half = self.limit * _scale(scale, p)
         return p - half, p + half
+
+
+def _shown(limit: float | None) -> str:
+    return "None" if limit is None else f"{limit:.4g}"
 
 
 def _check_level(level: float) -> None:

@@ -27,6 +27,14 @@ def check_noise(noise: float | Tensor, like: Tensor) -> Tensor:
         ) from None
 
 
+def check_target(target: Tensor, members: Tensor) -> None:
+    """Raise ``ConfigError`` unless targets have the shape of what one of the members says."""
+    wanted, got = tuple(members.shape[1:]), tuple(target.shape)
+    if got != wanted:
+        hint = "; give target[:, None]" if wanted == (*got, 1) else ""
+        raise ConfigError(f"target must have shape {wanted}, got {got}{hint}")
+
+
 class MixtureLikelihood:
     """``log 1/T sum_t prod_d N(target_d; member_td, variance_td)`` of members that come in chunks.
 
@@ -44,10 +52,7 @@ class MixtureLikelihood:
 
     def add(self, members: Tensor, variance: Tensor) -> None:
         """Take members, shape ``(t, N, *out)``, and their noise variances, of the same shape."""
-        if members.shape[1:] != self._target.shape:
-            raise ConfigError(
-                f"target must have shape {tuple(members.shape[1:])}, got {tuple(self._target.shape)}"
-            )
+        check_target(self._target, members)
         wide = variance.double()
         log_p = -0.5 * ((self._target - members.double()) ** 2 / wide + (2 * math.pi * wide).log())
         chunk = torch.logsumexp(log_p.flatten(2).sum(-1) if log_p.ndim > 2 else log_p, dim=0)

@@ -12,7 +12,7 @@ from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor, nn
 
 from dropkit.core import ConfigError, DataError, whole_number
-from dropkit.infer.mixture import MixtureLikelihood, check_noise
+from dropkit.infer.mixture import MixtureLikelihood, check_noise, check_target
 from dropkit.infer.outputs import HEADS
 from dropkit.infer.predicting import predict
 from dropkit.infer.prediction import Prediction
@@ -24,7 +24,7 @@ _GRID = 41  # noises that are tried before the best is refined
 _BISECTIONS = 60
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NoisyPrediction:
     """A regression's members with their observation noise, a mixture of normal distributions; see :func:`with_noise`.
 
@@ -41,6 +41,10 @@ class NoisyPrediction:
     aleatoric: Tensor
     members: Tensor
     noise: Tensor
+
+    def __repr__(self) -> str:
+        """Say of what and by how many, not every number."""
+        return f"NoisyPrediction(mean: {tuple(self.mean.shape)}, members: {len(self.members)})"
 
     @property
     def variance(self) -> Tensor:
@@ -126,8 +130,7 @@ def fit_noise(prediction: Prediction, target: Tensor, *, per_output: bool = Fals
             f"fit_noise takes one Prediction, got a {type(prediction).__name__}; a model that says its noise needs none"
         )
     members, y = prediction.members.double(), torch.as_tensor(target).double()
-    if members.shape[1:] != y.shape:
-        raise ConfigError(f"target must have shape {tuple(members.shape[1:])}, got {tuple(y.shape)}")
+    check_target(y, members)
     if y.numel() == 0 or not bool(y.isfinite().all()):
         raise DataError("fit_noise needs targets, all of them finite")
     squares = ((y - members) ** 2).flatten(2) if members.ndim > 2 else ((y - members) ** 2)[..., None]

@@ -69,7 +69,8 @@ class Finish:
             if self._classes and (item.ndim < 2 or item.shape[-1] < 2):
                 raise DataError(
                     f"output {name!r} of the model has shape {tuple(item.shape)}, and a classification needs a column "
-                    "for each class in the last axis; for two classes give two columns, or leave task out"
+                    "for each class in the last axis; for two classes give two columns, of one logit z "
+                    "torch.cat((0 * z, z), -1), or leave task out"
                 )
             found[str(name)] = item.softmax(-1) if self._softmax else item
         if not found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -17,7 +17,7 @@ Task = Literal["classification", "regression"]
 Mode = Literal["vmap", "expand", "loop"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """The mean over members, and how far they disagree.
 
@@ -40,10 +40,17 @@ class Prediction:
     n_members: int
     mode: Mode
     task: Task | None = None
-    _entropies: tuple[Tensor, Tensor] | None = field(default=None, repr=False)  # of the mean, and expected
-    _members: Tensor | None = field(default=None, repr=False)
-    _standard_error: Tensor | None = field(default=None, repr=False)
-    _dtype: torch.dtype | None = field(default=None, repr=False)
+    _entropies: tuple[Tensor, Tensor] | None = None  # of the mean, and expected
+    _members: Tensor | None = None
+    _standard_error: Tensor | None = None
+    _dtype: torch.dtype | None = None
+
+    def __repr__(self) -> str:
+        """Say of what and by how many, not every number."""
+        return (
+            f"Prediction(mean: {tuple(self.mean.shape)}, n_members={self.n_members}, mode={self.mode!r}, "
+            f"task={self.task!r})"
+        )
 
     @property
     def standard_error(self) -> Tensor:

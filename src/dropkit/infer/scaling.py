@@ -11,7 +11,7 @@ from scipy.optimize import brentq, minimize
 from scipy.special import log_softmax, softmax
 
 from dropkit.core import DataError
-from dropkit.stats.inputs import Floats, Integers, as_floats, check_labels
+from dropkit.stats.inputs import Floats, Integers, as_array, as_floats, check_labels
 
 _SURE = 40.0  # exp(-40) is nothing beside 1 in float64: sharper than that, probabilities are 0 or 1
 _FLAT = 1e3  # a temperature that many times the largest gap makes all classes as good as equally likely
@@ -31,6 +31,10 @@ class TemperatureScaling:
 
     def __init__(self) -> None:
         self.temperature = 1.0
+
+    def __repr__(self) -> str:
+        """Show the temperature."""
+        return f"TemperatureScaling(temperature={self.temperature:.4g})"
 
     def fit(self, logits: npt.ArrayLike, labels: npt.ArrayLike) -> TemperatureScaling:
         """Choose the temperature by maximum likelihood.
@@ -153,7 +157,13 @@ class VectorScaling:
 
 def check_logits(logits: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Integers]:
     """Return logits, shape ``(N, C)``, and labels, shape ``(N,)``, or raise ``DataError``."""
-    z = as_floats(logits, "logits")
+    given = as_array(logits, "logits")
+    if np.issubdtype(given.dtype, np.floating) and np.isneginf(given).any():
+        raise DataError(
+            "logits must be finite, got -inf, the logarithm of a probability of 0; "
+            "take probabilities.clip(1e-12).log()"
+        )
+    z = as_floats(given, "logits")
     if z.ndim != 2 or z.shape[0] < 1 or z.shape[1] < 2:
         raise DataError(f"logits must have shape (N, C) with N >= 1 and C >= 2, got {z.shape}")
     return z, check_labels(labels, z, "logits")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,6 +97,8 @@ def _shaped(name: str, x: Array, like: Data) -> Array:
     wanted = tuple(like.input_shape)
     if x.ndim == 3 and len(wanted) == 3 and wanted[0] == 1:
         x = x[:, None]
+    elif x.ndim == 2 and len(wanted) > 1 and x.shape[1] == math.prod(wanted):
+        x = x.reshape(len(x), *wanted)  # a table has no other way to hold images
     if x.shape[1:] != wanted:
         raise DataError(f"{name}: inputs must have shape {wanted} as in training, got {tuple(x.shape[1:])}")
     if x.dtype.kind not in "biuf":
@@ -109,7 +112,7 @@ def _labels(name: str, y: Array, like: Data) -> Array:
     if y.ndim != 1:
         raise DataError(f"{name}: labels must be one a row, got shape {y.shape}")
     if y.dtype.kind == "U":
-        names = {text: i for i, text in enumerate(like.class_names or ())}
+        names = {text: i for i, text in enumerate(like.class_names or map(str, range(like.outputs)))}
         for text in y:
             if str(text) not in names:
                 raise unknown_name(f"class in {name}:", str(text), names)

@@ -76,10 +76,11 @@ class Audit:
     def __str__(self) -> str:
         """Return a table, then the warnings."""
         heads = ("site", "kind", "rate", "shape", "share", "in eval", "settable", "source")
-        lines = table(heads, [_row(site) for site in self.sites]) or ["no random site found"]
+        lines = table(heads, [_row(site, self.traced) for site in self.sites]) or ["no random site found"]
         if not self.traced:
             lines.append(
-                "no example input was given: only modules were looked at, not what their forwards call"
+                "no example input was given: only modules were looked at, not what their forwards call; "
+                "dk.audit(model, x) sees that too"
             )
         if self.warnings:
             lines += ["", f"{len(self.warnings)} warning{'s' if len(self.warnings) > 1 else ''}:"]
@@ -87,12 +88,13 @@ class Audit:
         return "\n".join(lines)
 
 
-def _row(site: AuditSite) -> tuple[str, ...]:
+def _row(site: AuditSite, traced: bool) -> tuple[str, ...]:
+    unknown = "not reached" if traced else ""
     return (
         site.id or "(model)",
         site.kind,
         "unknown" if site.rate is None else f"{site.rate:g}",
-        "not reached" if site.shape is None else "x".join(map(str, site.shape)) or "-",
+        unknown if site.shape is None else "x".join(map(str, site.shape)) or "-",
         f"{site.share:.1%}" if site.share else "",
         "active" if site.active_in_eval else "",
         "yes" if site.controllable else "no",
