@@ -26,6 +26,7 @@ from dropkit.surgery.configs import configs
 from dropkit.surgery.copying import copied, only_the_copy
 from dropkit.surgery.mentions import scripted_dropout
 from dropkit.surgery.plans import site_id
+from dropkit.surgery.row_dropping import drops_rows
 from dropkit.surgery.state import Restarting
 from dropkit.surgery.taking import Acceleration
 from dropkit.surgery.tree import Tree
@@ -301,6 +302,15 @@ def _fix_rates(tree: Tree) -> None:
                 drop.rate = float(drop.rate.now())
 
 
+def _is_path(module: nn.Module, ndim: int) -> bool:
+    """Whether the module is stochastic depth as other libraries write it."""
+    attribute = rate_attribute(module)
+    if attribute is None or not _PATH.search(type(module).__name__):
+        return False
+    with _LOOKING:
+        return drops_rows(module, float(getattr(module, attribute)), max(ndim, 1))
+
+
 def _refuse(tree: Tree, watch: Watch, active: Mapping[str, Seen]) -> None:
     for name in watch.host:
         raise PlanError(
@@ -309,7 +319,7 @@ def _refuse(tree: Tree, watch: Watch, active: Mapping[str, Seen]) -> None:
         )
     for seen in active.values():
         owner = tree.modules[seen.module]
-        if seen.by_hand and not (rate_attribute(owner) and _PATH.search(type(owner).__name__)):
+        if seen.by_hand and not _is_path(owner, len(watch.shapes.get(seen.module, (1, 1)))):
             raise PlanError(
                 f"site {seen.id!r} draws random numbers by hand ({seen.source}), which no key decides; write it with "
                 "dropkit.ops"
