@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections import namedtuple
+from collections import UserDict, namedtuple
 
 import numpy as np
 import pytest
@@ -114,6 +114,23 @@ def test_a_mapping_goes_by_name_without_targets(x, mask, seed):
         got = asked(model, [DataLoader(rows, batch_size=3)], seed)
         torch.testing.assert_close(got, asked(model, [x], seed, mask=mask))
     assert not torch.equal(got, asked(model, [x], seed))
+
+
+@pytest.mark.parametrize("kind", [dict, UserDict])
+def test_a_mapping_as_the_only_input_goes_by_name_too(kind, x, mask, seed):
+    batch = kind(tokens=x, mask=mask, labels=torch.ones(len(x)))
+    for model in (Net(), ByName()):
+        for got, want in zip(
+            every_way(model, [batch], seed), every_way(model, [x], seed, mask=mask), strict=True
+        ):
+            torch.testing.assert_close(got, want)
+
+
+def test_a_mapping_that_the_forward_takes_is_left_alone(x, mask, seed):
+    model, whole = Net(), Whole()
+    whole.load_state_dict(model.state_dict())
+    got = asked(whole, [{"tokens": x, "mask": mask}], seed)
+    torch.testing.assert_close(got, asked(model, [x], seed, mask=mask))
 
 
 def test_a_mapping_beside_its_targets_and_one_that_the_forward_takes_whole(x, mask, seed):

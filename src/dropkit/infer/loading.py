@@ -33,23 +33,25 @@ def calls(model: nn.Module, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) 
 
     Of a tuple the forward gets as many items as it has arguments without a default, at least one: targets come after
     the inputs. Of a mapping it gets the items that it has arguments for, targets left out; a forward that takes a
-    mapping gets it whole. torch's default generator, from which a ``DataLoader`` takes its workers' seeds, stays as it
-    is.
+    mapping gets it whole. A mapping that is the only input goes by name where its items, targets left out, are
+    arguments of the forward, and all that it needs. torch's default generator, from which a ``DataLoader`` takes its
+    workers' seeds, stays as it is.
 
     Args:
         model: Its forward's signature counts; wrappers are looked through.
-        inputs: All inputs, or a ``DataLoader``.
+        inputs: All inputs; or a ``DataLoader``, or a mapping.
         kwargs: Arguments by name for every call; they win over those of a batch.
 
     Raises:
         DataError: The loader shuffles, or a batch does not hold what the forward needs.
     """
     loader = loader_of(inputs)
+    taken = _Taken(model, kwargs)
     if loader is None:
-        yield inputs, dict(kwargs)
+        named = taken.spread(inputs[0]) if len(inputs) == 1 and isinstance(inputs[0], Mapping) else None
+        yield (inputs, dict(kwargs)) if named is None else ((), {**named, **kwargs})
         return
     _check_order(loader)
-    taken = _Taken(model, kwargs)
     for batch in _apart(loader):
         args, named = taken(batch)
         yield args, {**named, **kwargs}
@@ -114,6 +116,12 @@ class _Taken:
                 f"item{'s' * (len(batch) > 1)}; add what is missing to the batches, or give it by name to predict"
             )
         return tuple(batch[:count]), {}
+
+    def spread(self, given: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the arguments that a single mapping holds by name, or None where it may be an argument itself."""
+        found = {k: v for k, v in given.items() if _is_input(k)}
+        by_name = found.keys() <= self._names and set(self._needed) <= found.keys()
+        return found if found and by_name else None
 
     def _named(self, batch: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return what goes by name, or None where the forward takes the mapping itself."""

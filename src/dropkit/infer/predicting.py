@@ -52,7 +52,7 @@ def predict(
             ``mode`` and ``memory`` are of each model in turn, and there is no ``tolerance``.
         inputs: What its forward takes; or one ``DataLoader`` that does not shuffle. Of a tuple in it the forward gets
             the first items, as many as it has arguments without a default; of a dict those it has arguments for,
-            targets left out.
+            targets left out; so of a dict that is the only input.
         members: Number of members T, at least 1.
         seed: Root of the masks; member ``m`` of a seed is always the same.
         share_masks: True: a member is one thinned network, the same for every sample and batch. False: every sample has
