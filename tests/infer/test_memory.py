@@ -8,10 +8,13 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import dropkit as dk
 from dropkit.core import ConfigError
-from dropkit.surgery.sampling import sampler
+from dropkit.infer.prediction import Moments
+from dropkit.surgery.auditing.alive import Alive
+from dropkit.surgery.sampling import _STATISTICS, sampler
 
 PROGRAM = """
 import json, sys
@@ -70,8 +73,8 @@ def test_views_of_parameters_and_inputs_take_nothing():
     size = x.numel() * x.element_size()
     found = sampler(
         model, (x,), {}
-    )  # three of x's size in the pass, a copy, and five of statistics in double
-    assert 12 * size <= found.memory < 20 * size < 1024 * 1024 * 4
+    )  # three of x's size in the pass, a copy, and eight of statistics in double
+    assert 16 * size <= found.memory < 24 * size < 1024 * 1024 * 4
 
 
 def test_weights_that_are_drawn_do_not_count_for_every_sample():
@@ -85,3 +88,27 @@ def test_a_budget_for_less_than_a_member_is_refused_at_any_length(length):
     model = nn.Sequential(nn.Linear(64, 512), nn.Dropout(0.5)).eval()
     with pytest.raises(ConfigError, match="one member needs about"):
         dk.predict(model, torch.randn(length, 64), members=2, seed=1, memory=1000)
+
+
+class Noting(TorchDispatchMode):
+    def __init__(self, alive):
+        super().__init__()
+        self.alive = alive
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.alive.note(result)
+        return result
+
+
+@pytest.mark.parametrize("task", [None, "classification"])
+@pytest.mark.parametrize("size", [1, 4])
+def test_statistics_take_no_more_than_they_are_counted_for(task, size, rng):
+    chunks = [torch.rand(size, 16, 64, generator=rng).softmax(-1) for _ in range(3)]
+    alive = Alive(chunks)
+    with torch.inference_mode(), Noting(alive):
+        moments = Moments(task, keep=False)
+        for chunk in chunks:
+            moments.add(chunk)
+        moments.prediction("loop", torch.float32)
+    assert 0 < alive.peak <= _STATISTICS * chunks[0].numel()

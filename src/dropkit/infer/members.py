@@ -23,6 +23,7 @@ Outputs = dict[str, Tensor]
 _FEW = 2  # samples by which rows of a larger batch are checked
 _CHECKS = 4  # members by which they are, at most
 _ROUNDING = 256  # units in the last place of the largest output, by which two orders of summing may differ
+_AT_MOST = 2**-4  # of it, which is less in half precision
 
 
 class Members:
@@ -118,7 +119,7 @@ class Members:
                 high = (
                     outputs[name][index].abs().nan_to_num(nan=0.0, posinf=0.0).max() if value.numel() else 0.0
                 )
-                near = float(high) * torch.finfo(value.dtype).eps * _ROUNDING
+                near = float(high) * min(torch.finfo(value.dtype).eps * _ROUNDING, _AT_MOST)
                 if not torch.allclose(outputs[name][index][:few], value, rtol=0.0, atol=near, equal_nan=True):
                     raise ConfigError(mixed)
         self._sampler.rows_apart = True

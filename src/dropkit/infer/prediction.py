@@ -148,22 +148,21 @@ class Moments:
     def add(self, chunk: Tensor) -> None:
         """Take members, shape ``(t, N, *out)``."""
         size = len(chunk)
-        wide = chunk.double()
+        if self._task == "classification":
+            entropies = entropy(chunk.double().clamp(min=0.0)).sum(dim=0)
+            self._entropies = entropies if self.count == 0 else self._entropies + entropies
         if self.count == 0:
-            self._first = wide[0].clone()
-        shifted = wide - self._first  # exactly 0 where members agree, whatever is rounded later
+            self._first = chunk[0].double().clone()
+        shifted = chunk - self._first  # exactly 0 where members agree, whatever is rounded later
         mean = shifted.mean(dim=0)
-        squares = ((shifted - mean) ** 2).sum(dim=0)
+        squares = shifted.sub_(mean).square_().sum(dim=0)  # in place: an output may be most of a member's memory
         total = self.count + size
         if self.count == 0:
             self._mean, self._squares = mean, squares
         else:
-            gap = mean - self._mean
-            self._mean = self._mean + gap * (size / total)
-            self._squares = self._squares + squares + gap**2 * (self.count * size / total)
-        if self._task == "classification":
-            entropies = entropy(wide.clamp(min=0.0)).sum(dim=0)
-            self._entropies = entropies if self.count == 0 else self._entropies + entropies
+            gap = mean.sub_(self._mean)
+            self._mean.add_(gap, alpha=size / total)
+            self._squares.add_(squares).addcmul_(gap, gap, value=self.count * size / total)
         if self._kept is not None:
             self._kept.append(chunk)
         self.count = total
@@ -200,7 +199,7 @@ class Moments:
                 self._task,
                 entropies,
                 members,
-                (variance / self.count).sqrt().to(wide),
+                (variance / self.count).sqrt_().to(wide),
                 dtype,
             )
 

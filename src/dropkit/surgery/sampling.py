@@ -44,7 +44,7 @@ _SWITCHED = (
     nn.TransformerDecoderLayer,
 )
 _ON_BATCH = ("attention",)  # kinds of sites whose mask has its batch first, wherever the model has its own
-_STATISTICS = 40  # bytes an element of the outputs: five tensors in double precision
+_STATISTICS = 64  # bytes an element of the outputs: eight tensors in double precision
 _LOOKING = threading.Lock()  # random states of the process are put back after a look
 _PATH = re.compile(r"drop_?path|stochastic_?depth", re.IGNORECASE)
 
