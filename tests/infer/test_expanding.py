@@ -105,3 +105,13 @@ def test_values_that_no_mask_changes_may_be_read(mix, rng, seed):
     loop = dk.predict(model, x, members=20, seed=seed, mode="loop", keep_members=True)
     assert prediction.mode == "expand"
     assert torch.allclose(prediction.members, loop.members, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_samples_that_mix_do_so_in_half_precision_too(dtype, rng, seed):
+    network = nn.Sequential(
+        nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5), nn.BatchNorm1d(8, track_running_stats=False)
+    )
+    x = torch.randn(9, 6, generator=rng, dtype=torch.float32).to(dtype)
+    with pytest.raises(ConfigError, match="samples of one batch influence each other"):
+        dk.predict(network.eval().to(dtype), x, members=8, seed=seed, mode="expand")

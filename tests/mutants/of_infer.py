@@ -35,7 +35,7 @@ MUTANTS = [
     ("infer/members.py", "begin += size", "begin += size + 1", _PREDICTING),
     ("infer/members.py", "torch.arange(length) + self._first", "torch.arange(length)", _PREDICTING),
     ("infer/prediction.py", "ddof = self.count - 1", "ddof = self.count", _PREDICTING),
-    ("infer/prediction.py", "gap**2 * (self.count * size / total)", "0.0", "infer/test_prediction.py"),
+    ("infer/prediction.py", "value=self.count * size / total)", "value=0.0)", "infer/test_prediction.py"),
     (
         "infer/prediction.py",
         "(total - expected)",

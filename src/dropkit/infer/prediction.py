@@ -153,9 +153,10 @@ class Moments:
             self._entropies = entropies if self.count == 0 else self._entropies + entropies
         if self.count == 0:
             self._first = chunk[0].double().clone()
+        # in place from here on: outputs may be most of what a member takes
         shifted = chunk - self._first  # exactly 0 where members agree, whatever is rounded later
         mean = shifted.mean(dim=0)
-        squares = shifted.sub_(mean).square_().sum(dim=0)  # in place: an output may be most of a member's memory
+        squares = shifted.sub_(mean).square_().sum(dim=0)
         total = self.count + size
         if self.count == 0:
             self._mean, self._squares = mean, squares
