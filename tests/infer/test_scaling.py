@@ -131,3 +131,11 @@ def test_bad_input(numbers):
 def test_logarithms_of_zero_are_refused_with_what_to_do():
     with pytest.raises(DataError, match=r"logarithm of a probability of 0; take probabilities\.clip"):
         TemperatureScaling().fit([[0.0, -np.inf], [-1.0, -0.5]], [0, 1])
+
+
+def test_probabilities_in_place_of_logits_are_refused(numbers):
+    p = softmax(numbers.normal(size=(5, 3)), axis=1)
+    for scaling in (TemperatureScaling(), VectorScaling()):
+        with pytest.raises(DataError, match=r"got rows of probabilities, .* give their logarithms"):
+            scaling.fit(p, [0, 1, 2, 0, 1])
+    assert TemperatureScaling().fit(np.log(p), [0, 1, 2, 0, 1]).temperature > 0

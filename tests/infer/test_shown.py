@@ -1,11 +1,13 @@
 """What the objects of this room look like when printed: short, whatever they hold."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 import dropkit as dk
 from dropkit import infer
+from dropkit.core import DataError
 
 
 def test_predictions_are_shown_by_shape(seed):
@@ -30,3 +32,10 @@ def test_the_book_shows_how_far_it_is():
     book = infer.ActiveLearning(7, seed=2)
     book.tell([3, 4], [0, 1])
     assert repr(book) == "ActiveLearning(size=7, acquisition='bald', seed=2; 2 labelled)"
+
+
+def test_a_prediction_in_place_of_its_mean_is_refused_with_what_to_give(seed):
+    model = nn.Sequential(nn.Dropout(0.5), nn.Linear(3, 2))
+    p = dk.predict(model, torch.randn(4, 3), seed=seed, task="classification")
+    with pytest.raises(DataError, match=r"must be an array, got a Prediction; give .* such as \.mean"):
+        infer.ConformalSets().fit(p, [0, 1, 0, 1])

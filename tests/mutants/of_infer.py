@@ -43,7 +43,7 @@ MUTANTS = [
         "infer/test_prediction.py",
     ),
     ("infer/fold.py", "return 1.0 - float(rate)", "return float(rate)", "infer/test_fold.py"),
-    ("infer/factors.py", "if not other.equals(held[0]):", "if False:", "infer/test_fold.py"),
+    ("infer/factors.py", "if not other.equals(held[0])]", "if False]", "infer/test_fold.py"),
     (
         "infer/enumeration.py",
         "torch.where(bits.bool(), keep, 1.0 - keep)",

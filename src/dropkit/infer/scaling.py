@@ -11,7 +11,7 @@ from scipy.optimize import brentq, minimize
 from scipy.special import log_softmax, softmax
 
 from dropkit.core import DataError
-from dropkit.stats.inputs import Floats, Integers, as_array, as_floats, check_labels
+from dropkit.stats.inputs import SUM_TOLERANCE, Floats, Integers, as_array, as_floats, check_labels
 
 _SURE = 40.0  # exp(-40) is nothing beside 1 in float64: sharper than that, probabilities are 0 or 1
 _FLAT = 1e3  # a temperature that many times the largest gap makes all classes as good as equally likely
@@ -49,7 +49,7 @@ class TemperatureScaling:
             labels: True classes, integers in ``0 .. C-1``, shape ``(N,)``.
 
         Raises:
-            DataError: Bad shapes, values or labels.
+            DataError: Bad shapes, values or labels; or probabilities instead of logits.
         """
         z, y = check_logits(logits, labels)
         gaps = z.max(axis=1, keepdims=True) - z
@@ -106,7 +106,7 @@ class VectorScaling:
             labels: True classes, integers in ``0 .. C-1``, shape ``(N,)``.
 
         Raises:
-            DataError: Bad shapes, values or labels.
+            DataError: Bad shapes, values or labels; or probabilities instead of logits.
         """
         z, y = check_logits(logits, labels)
         count, classes = z.shape
@@ -166,6 +166,9 @@ def check_logits(logits: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, 
     z = as_floats(given, "logits")
     if z.ndim != 2 or z.shape[0] < 1 or z.shape[1] < 2:
         raise DataError(f"logits must have shape (N, C) with N >= 1 and C >= 2, got {z.shape}")
+    told = np.ptp(z) > 0.0 and not ((z == 0.0) | (z == 1.0)).all()  # not all equal, nor one-hot
+    if told and len(z) > 1 and z.min() >= 0.0 and (abs(z.sum(axis=1) - 1.0) < SUM_TOLERANCE).all():
+        raise DataError("logits are wanted, got rows of probabilities, which sum to 1; give their logarithms")
     return z, check_labels(labels, z, "logits")
 
 

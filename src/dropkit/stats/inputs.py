@@ -33,6 +33,10 @@ def as_floats(values: npt.ArrayLike, name: str) -> Floats:
     given = as_array(values, name)
     if np.iscomplexobj(given):
         raise DataError(f"{name} must be an array of real numbers, got {given.dtype}")
+    if given.ndim == 0 and given.dtype == object and hasattr(values, "mean"):
+        raise DataError(
+            f"{name} must be an array, got a {type(values).__name__}; give what is meant of it, such as .mean"
+        )
     try:
         array = given.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
