@@ -5,6 +5,7 @@ from scipy.special import softmax
 
 from dropkit.core import DataError
 from dropkit.infer import TemperatureScaling, VectorScaling
+from dropkit.infer.scaling import check_logits
 from dropkit.stats import expected_calibration_error
 
 
@@ -138,4 +139,5 @@ def test_probabilities_in_place_of_logits_are_refused(numbers):
     for scaling in (TemperatureScaling(), VectorScaling()):
         with pytest.raises(DataError, match=r"got rows of probabilities, .* give their logarithms"):
             scaling.fit(p, [0, 1, 2, 0, 1])
-    assert TemperatureScaling().fit(np.log(p), [0, 1, 2, 0, 1]).temperature > 0
+    for logits in (np.log(p), np.eye(3)[[0, 1, 2, 0, 2]], np.full((5, 3), 1 / 3)):
+        check_logits(logits, [0, 1, 2, 0, 1])
