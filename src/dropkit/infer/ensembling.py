@@ -168,6 +168,8 @@ class Ensemble:
                 parts.append(gathered.predictions())
         if not parts:
             raise DataError("the DataLoader is empty; there is nothing to predict")
+        for runner in runners:
+            runner.close()
         _check_varies(parts)
         whole = {name: whole_of(name, [part[name] for part in parts], axis[0], sizes) for name in parts[0]}
         return whole[ALONE] if finish.alone else whole

@@ -83,6 +83,10 @@ class Runner:
             count = 1 if members is None or inside > 1 else members  # equal ones
             yield "loop", {name: value.expand(count, *value.shape) for name, value in found.items()}
 
+    def close(self) -> None:
+        """Let go of the copy; nothing more can be asked."""
+        self._thinned.close()
+
     def _inside(self) -> int:
         """Return the number of members of the ensembles inside the model, 1 without any."""
         kinds = (Masksembles, BatchEnsemble)

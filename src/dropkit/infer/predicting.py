@@ -142,6 +142,7 @@ def predict(
         check_varies(
             [prediction for part in parts for prediction in part.values()], thinned.one, thinned.sites
         )
+    thinned.close()
     whole = {name: whole_of(name, [part[name] for part in parts], axis, sizes) for name in parts[0]}
     return whole[ALONE] if finish.alone else whole
 

@@ -61,6 +61,11 @@ class Thinned:
             raise ConfigError("no batch has been run yet")
         return self._last.one(member)
 
+    def close(self) -> None:
+        """Let go of the copy that has run; nothing more can be asked."""
+        if self._found is not None:
+            self._found[0].sampler.close()
+
     def look(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], batch: tuple[int, int], *, whole: bool = False
     ) -> tuple[Look, Pace]:

@@ -69,14 +69,7 @@ class Functions:
 
     def connect(self, memo: Memo) -> None:
         """Give the stand-ins what the functions hold, as it is in the copy that ``memo`` is of."""
-
-        def again(value: Any) -> Any:
-            if type(value) in PLAIN or not self._look(value):
-                return value
-            if isinstance(value, MethodType):
-                return MethodType(again(value.__func__), again(value.__self__))
-            return copy.deepcopy(value, memo)
-
+        again = functools.partial(self._again, memo)
         for function in self._found:
             made = memo[id(function)]
             for cell, own in zip(function.__closure__ or (), made.__closure__ or (), strict=True):
@@ -92,6 +85,13 @@ class Functions:
             made.__dict__.update({name: again(value) for name, value in vars(function).items()})
         for module, name, method in self._methods:
             memo[id(module)].__dict__[name] = again(method)
+
+    def _again(self, memo: Memo, value: Any) -> Any:
+        if type(value) in PLAIN or not self._look(value):
+            return value
+        if isinstance(value, MethodType):
+            return MethodType(self._again(memo, value.__func__), self._again(memo, value.__self__))
+        return copy.deepcopy(value, memo)
 
 
 def _global_values(function: FunctionType) -> dict[str, Any]:

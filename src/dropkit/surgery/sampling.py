@@ -84,6 +84,7 @@ class Sampler:
         self.reads = False
         self.differentiates = False
         self.rows_apart = False
+        self.restarting: Restarting | None = None
         self._acceleration = acceleration
 
     def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -92,6 +93,15 @@ class Sampler:
             return self.model(*args, **kwargs)
         with torch.inference_mode(False), torch.no_grad():
             return self.model(*args, **kwargs)
+
+    def close(self) -> None:
+        """Take the copy apart, which refers to itself: its buffers are gone now, not when the collector comes by."""
+        if self.restarting is not None:
+            self.restarting.stop()
+        for module in self.model.modules():
+            vars(module).pop("forward", None)
+            module._forward_hooks.clear()
+            module._forward_pre_hooks.clear()
 
     def is_complete(self, drawn: Sequence[str]) -> bool:
         """Whether a forward pass that drew masks at these sites came to all that it should.
@@ -195,8 +205,9 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         for seen in active.values()
         if not seen.by_hand and not seen.own
     }
-    Restarting(tree.root, [*tree.modules.values(), *tree.held])
+    restarting = Restarting(tree.root, [*tree.modules.values(), *tree.held])
     made = Sampler(tree.root, sites, memory, watch.work.share_before, acceleration, owners)
+    made.restarting = restarting
     made.reads = watch.reading.found
     made.shapes = {
         id: seen.shape for id, seen in active.items() if seen.kind not in _ON_BATCH and not seen.own

@@ -82,19 +82,25 @@ class Restarting:
             root.register_forward_pre_hook(self._before, prepend=True),
             root.register_forward_hook(self._after),
         ]
-        self._state = State(modules, but=("training",))
+        self._state: State | None = State(modules, but=("training",))
         self._needed: bool | None = None
 
     def _before(self, module: nn.Module, args: Any) -> None:
-        if self._needed is not False:
+        if self._state is not None:
             self._state.put_back()
 
     def _after(self, module: nn.Module, args: Any, output: Any) -> Any:
-        if self._needed is None:
+        if self._needed is None and self._state is not None:
             self._needed = self._state.changes_tensors()
-            for hook in () if self._needed else self._hooks:
-                hook.remove()
+            if not self._needed:
+                self.stop()
         return tree_map_only(Tensor, Tensor.clone, output) if self._needed else output
+
+    def stop(self) -> None:
+        """Let forwards begin as they come, and let go of the state."""
+        self._state = None
+        for hook in self._hooks:
+            hook.remove()
 
 
 def _version(tensor: Tensor) -> int:
