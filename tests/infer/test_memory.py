@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import DataLoader
 
 import dropkit as dk
 from dropkit.core import ConfigError
@@ -112,3 +113,35 @@ def test_statistics_take_no_more_than_they_are_counted_for(task, size, rng):
             moments.add(chunk)
         moments.prediction("loop", torch.float32)
     assert 0 < alive.peak <= _STATISTICS * chunks[0].numel()
+
+
+MET = []
+
+
+class Steps(nn.Module):
+    """Takes memory for every step of a sequence, and notes how many steps it is given at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.drop, self.down = nn.Linear(4, 64), nn.Dropout(0.3), nn.Linear(64, 2)
+
+    def forward(self, x):
+        MET.append(x.shape[0] * x.shape[1])
+        return self.down(self.drop(self.up(x)).mean(1))
+
+
+SEQUENCES = [(2, 5), (2, 200), (2, 5), (2, 800), (200, 5)]
+
+
+def test_longer_samples_in_later_batches_keep_the_budget(rng, seed):
+    model = Steps().eval()
+    batches = [torch.randn(*size, 4, generator=rng) for size in SEQUENCES]
+    budget = 4 * sampler(model, (batches[3],), {}).memory
+    MET.clear()
+    loader = DataLoader(batches, batch_size=None)
+    got = dk.predict(
+        model, loader, members=30, seed=seed, mode="expand", memory=budget, keep_members=True
+    ).members
+    assert 30 * 2 * 5 <= max(MET) <= budget // (2 * 64 * 4)  # 64 units a step, before and after dropout
+    loop = dk.predict(model, loader, members=30, seed=seed, mode="loop", keep_members=True).members
+    torch.testing.assert_close(got, loop, rtol=1e-4, atol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from math import ceil
 from typing import Any, NamedTuple
 
 import torch
@@ -21,16 +22,21 @@ class Look(NamedTuple):
     Args:
         sampler: The model, dropping.
         seen: Number of samples looked at.
+        elements: Of the inputs that one sample has.
     """
 
     sampler: Sampler
     seen: int
+    elements: int
 
-    def needed(self, length: int) -> int:
-        """Return the bytes that a member takes for a batch of this length, or more: weights that are drawn count, too,
-        as if they grew with the batch.
+    def needed(self, length: int, elements: int) -> int:
+        """Return the bytes that a member takes for a batch of so many samples of so many elements, or more.
+
+        Weights that are drawn count, too, as if they grew with the batch, and all is taken to grow with the square of
+        longer samples, as attention does.
         """
-        return -(-self.sampler.memory * max(length, self.seen) // self.seen)
+        growth = max(elements / max(self.elements, 1), 1.0) ** 2
+        return ceil(-(-self.sampler.memory * max(length, self.seen) // self.seen) * growth)
 
 
 def look(
@@ -55,18 +61,19 @@ def look(
             many as fit for sure.
         whole: Whether to look at all samples.
     """
+    elements = elements_of((args, dict(kwargs)), (axis, length))
 
     def first(count: int) -> Look:
         few = tree_map(partial(first_samples, count, (axis, length)), (args, dict(kwargs)))
-        return Look(_look(model, *few), count)
+        return Look(_look(model, *few), count, elements)
 
     if whole or length <= _LOOKED_AT:
-        return Look(_look(model, args, kwargs), max(length, 1))
+        return Look(_look(model, args, kwargs), max(length, 1), elements)
     try:
         found = first(_LOOKED_AT)
     except Exception:  # all samples tell what is wrong with more than the few
-        return Look(_look(model, args, kwargs), length)
-    while memory is not None and found.needed(length) > memory:
+        return Look(_look(model, args, kwargs), length, elements)
+    while memory is not None and found.needed(length, elements) > memory:
         count = min(length, found.seen * int(memory // found.sampler.memory))
         if count <= found.seen:
             break
@@ -89,3 +96,9 @@ def first_samples(count: int, batch: tuple[int, int], value: Any) -> Any:
     axis, length = batch
     batched = isinstance(value, Tensor) and -value.ndim <= axis < value.ndim
     return value.narrow(axis, 0, count) if batched and value.shape[axis] == length else value
+
+
+def elements_of(given: Any, batch: tuple[int, int]) -> int:
+    """Return how many elements the tensors among the inputs have for one sample."""
+    one = tree_leaves(tree_map(partial(first_samples, 1, batch), given))
+    return sum(value.numel() for value in one if isinstance(value, Tensor))

@@ -11,7 +11,7 @@ from torch import nn
 
 from dropkit.core import ConfigError
 from dropkit.infer.inputs import first_tensor
-from dropkit.infer.looking import Look, look
+from dropkit.infer.looking import Look, elements_of, look
 from dropkit.infer.members import Members, Outputs
 from dropkit.infer.outputs import Finish
 from dropkit.infer.pace import Pace
@@ -67,15 +67,23 @@ class Thinned:
             self._found[0].sampler.close()
 
     def look(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], batch: tuple[int, int], *, whole: bool = False
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        batch: tuple[int, int],
+        *,
+        again: bool = False,
+        whole: bool = False,
     ) -> tuple[Look, Pace]:
-        """Find the sites with a first batch, of ``(axis, length)``, where that is not done yet; see :func:`look`."""
-        if self._found is None or whole:
+        """Find the sites with a first batch, of ``(axis, length)``, where that is not done yet, or again; see
+        :func:`look`.
+        """
+        if self._found is None or again:
             axis, length = batch
             if self._mode == "expand" and axis != 0:
                 raise ConfigError(f"mode 'expand' needs the batch at axis 0, got {axis}; use mode='loop'")
             found = look(self._model, args, kwargs, axis, length, self._memory, whole=whole)
-            before, needed = found.sampler.before, found.needed(length)
+            before, needed = found.sampler.before, found.needed(length, found.elements)
             on_cpu = first_tensor(args, kwargs).device.type == "cpu"
             self._found = found, Pace(self._mode, before, needed, can_expand=axis == 0, on_cpu=on_cpu)
         return self._found
@@ -110,7 +118,12 @@ class Thinned:
         *,
         whole: bool = False,
     ) -> tuple[Sampler, Iterator[tuple[Mode, Outputs]]]:
-        found, pace = self.look(args, kwargs, batch, whole=whole)
+        found, pace = self.look(args, kwargs, batch, again=whole, whole=whole)
+        elements, budget = elements_of((args, dict(kwargs)), batch), _budget(self._memory)
+        wanted = most if elements > found.elements else 1
+        if elements != found.elements and found.needed(batch[1], elements) * wanted > budget:
+            # such samples may take much less than feared
+            found, pace = self.look(args, kwargs, batch, again=True)
         if self._shared and found.seen != batch[1]:
             found.sampler.check_axis(*batch)
         self._last = Members(
@@ -123,17 +136,20 @@ class Thinned:
             first=first,
             finish=self._finish,
         )
-        largest = _largest(found.needed(batch[1]), self._memory, most)
+        largest = _largest(found.needed(batch[1], elements), budget, most, strict=self._memory is not None)
         return found.sampler, self._last.run(pace, members, largest)
 
 
-def _largest(needed: int, memory: int | None, members: int) -> int:
-    budget = memory
-    if budget is None:
-        budget = int(_SHARE_OF_MEMORY * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+def _budget(memory: int | None) -> int:
+    if memory is not None:
+        return memory
+    return int(_SHARE_OF_MEMORY * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _largest(needed: int, budget: int, members: int, *, strict: bool) -> int:
     fit = budget // max(needed, 1)
-    if fit < 1 and memory is not None:
+    if fit < 1 and strict:
         raise ConfigError(
-            f"one member needs about {needed:,} bytes, more than memory={memory:,}; give smaller batches or more"
+            f"one member needs about {needed:,} bytes, more than memory={budget:,}; give smaller batches or more"
         )
     return int(max(1, min(fit, members)))
