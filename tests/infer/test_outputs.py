@@ -98,3 +98,18 @@ def test_probabilities():
         check_classes(torch.tensor([[-1.0, 2.0]]))
     with pytest.raises(DataError, match="must sum to 1 over the classes"):
         check_classes(torch.tensor([[0.5, 0.5], [0.7, 0.8]]))
+
+
+def classifier(*last):
+    return nn.Sequential(nn.Linear(6, 32), nn.Dropout(0.5), nn.Linear(32, 3), *last).eval()
+
+
+@pytest.mark.parametrize("mode", ["auto", "vmap", "loop"])
+def test_probabilities_that_are_taken_for_logits_are_told_of(mode, seed):
+    x = torch.randn(20, 6)
+    options = {"members": 10, "seed": seed, "task": "classification", "mode": mode}
+    with pytest.warns(UserWarning, match="say outputs='probabilities'"):
+        dk.predict(classifier(nn.Softmax(-1)), x, **options)
+    for quiet in (classifier(), classifier(nn.LogSoftmax(-1)), classifier(nn.Sigmoid())):
+        dk.predict(quiet, x, **options)  # warnings are errors in these tests
+    dk.predict(classifier(nn.Softmax(-1)), x, **options, outputs="probabilities")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from dropkit.core import DataError
 from dropkit.infer.prediction import Prediction, Task, joined
+from dropkit.stats.inputs import SUM_TOLERANCE
 
 ALONE = "output"  # name of a tensor that is all that a model returns
 _SLACK = 1e-2  # by which probabilities of a model in half precision may be off
@@ -39,6 +42,18 @@ class Finish:
         """Raise ``DataError`` where values that the model calls probabilities are none; not for use under vmap."""
         if self._classes and not self._softmax:
             check_classes(values)
+
+    def doubt(self, value: Any) -> None:
+        """Warn where what a forward pass returned are no logits, as it was said, but probabilities."""
+        for item in tree_leaves(value) if self._softmax else ():
+            if isinstance(item, Tensor) and item.is_floating_point() and item.ndim > 1 and item.numel():
+                sums = item.double().sum(-1)
+                if bool((item >= 0).all()) and bool(((sums - 1.0).abs() < SUM_TOLERANCE).all()):
+                    warnings.warn(
+                        "the model's outputs are above 0 and sum to 1 like probabilities, and are taken for logits; if "
+                        "they are probabilities say outputs='probabilities'",
+                        stacklevel=2,
+                    )
 
     def __call__(self, value: Any) -> dict[str, Tensor]:
         """Return the tensors of ``value`` by name, or raise ``DataError``."""

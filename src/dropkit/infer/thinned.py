@@ -83,6 +83,7 @@ class Thinned:
             if self._mode == "expand" and axis != 0:
                 raise ConfigError(f"mode 'expand' needs the batch at axis 0, got {axis}; use mode='loop'")
             found = look(self._model, args, kwargs, axis, length, self._memory, whole=whole)
+            self._finish.doubt(found.sampler.outputs)
             before, needed = found.sampler.before, found.needed(length, found.elements)
             on_cpu = first_tensor(args, kwargs).device.type == "cpu"
             self._found = found, Pace(self._mode, before, needed, can_expand=axis == 0, on_cpu=on_cpu)

@@ -61,6 +61,7 @@ class Sampler:
         reads: Whether its code reads values that dropout has changed, of all samples that it is given.
         shapes: Shapes of what the sites dropped in the look, whose batch may have been shorter.
         differentiates: Whether the model computes gradients in its forward.
+        outputs: What the pass returned.
         rows_apart: Whether samples in one batch were found not to influence each other.
     """
 
@@ -85,6 +86,7 @@ class Sampler:
         self.differentiates = False
         self.rows_apart = False
         self.restarting: Restarting | None = None
+        self.outputs: Any = None
         self._acceleration = acceleration
 
     def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -208,6 +210,7 @@ def sampler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     restarting = Restarting(tree.root, [*tree.modules.values(), *tree.held])
     made = Sampler(tree.root, sites, memory, watch.work.share_before, acceleration, owners)
     made.restarting = restarting
+    made.outputs = outputs
     made.reads = watch.reading.found
     made.shapes = {
         id: seen.shape for id, seen in active.items() if seen.kind not in _ON_BATCH and not seen.own
