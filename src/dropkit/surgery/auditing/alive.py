@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -28,19 +28,21 @@ class Alive:
         self._users: Counter[int] = Counter()  # storage -> tensors that use it
         self._watched: dict[int, weakref.ref[Tensor]] = {}
 
-    def note(self, result: Any) -> None:
-        """Take note of what an operator returned."""
+    def note(self, func: Any, args: Sequence[Any], result: Any) -> None:
+        """Take note of an operator and of what it returned."""
         for tensor in result if isinstance(result, (tuple, list)) else (result,):
-            if not isinstance(tensor, Tensor) or id(tensor) in self._watched:
-                continue
+            # sparse ones have no storage; operators return their parts, too
             if (
-                tensor.layout is torch.strided
-            ):  # sparse ones have no storage; operators return their parts, too
+                isinstance(tensor, Tensor)
+                and id(tensor) not in self._watched
+                and tensor.layout is torch.strided
+            ):
                 self._take(tensor)
+        if func.overloadpacket is torch.ops.aten.convolution:
+            # inside, on a CPU, one of the two lies in an order of the library's own, too
+            self.peak = max(self.peak, self._now + max(args[0].nbytes, result.nbytes))
 
     def _take(self, tensor: Tensor) -> None:
-        if tensor.layout != torch.strided:
-            return
         storage = tensor.untyped_storage()
         name, size = storage._cdata, storage.nbytes()
         if name in self._known:

@@ -286,7 +286,7 @@ class _Dispatches(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._watch.guard is not None and func._schema.is_mutable:
             self._watch.guard.check(func, args, kwargs or {})
         result = func(*args, **(kwargs or {}))
-        self._watch.alive.note(result)
+        self._watch.alive.note(func, args, result)
         self._watch.work.note(func, args, kwargs or {}, result)
         self._watch.reading.note(func, args, kwargs or {}, result)
         if torch.Tag.nondeterministic_seeded in func.tags and not _certain(func, args, kwargs or {}):
