@@ -28,7 +28,9 @@ def test_parameters_are_shared_and_modules_and_buffers_are_not(rng):
 
 
 @pytest.mark.parametrize(
-    "make", [threading.Lock, threading.local, lambda: (i for i in range(3)), lambda: threading], ids=str
+    "make",
+    [threading.Lock, threading.local, lambda: (i for i in range(3)), lambda: threading],
+    ids=["lock", "local", "generator", "module"],
 )
 @pytest.mark.parametrize("inside", [False, True])
 def test_what_cannot_be_copied_is_shared_and_nothing_beside_it(make, inside):
