@@ -1,5 +1,6 @@
 """The native kernels under autograd, transforms and the compiler."""
 
+from functools import partial
 from itertools import count
 
 import pytest
@@ -117,11 +118,13 @@ FUNCTIONALIZED = {
 @pytest.mark.parametrize("name", FUNCTIONALIZED)
 @pytest.mark.parametrize("op", ["dropout", "alpha_dropout", "drop_path", "gaussian_dropout"])
 def test_functionalize_gives_what_the_reference_gives(name, op, x, seed):
-    def call(x):
+    def call(x, seed=seed):
         with dk.random.stream(seed):
             return getattr(dk.ops, op)(x, 0.4, training=True)
 
     small, results = x[:3, :4].contiguous(), []
+    alive = next(s for s in range(seed, seed + 200) if call(small, s).count_nonzero())  # a row is kept, too
+    call = partial(call, seed=alive)
     for kind in ("auto", "reference"):
         kernels.use(kind)
         results.append(FUNCTIONALIZED[name](call)(small))
