@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import dropkit as dk
 from dropkit.core import ConfigError, PlanError
+from tests.surgery.test_copying import weight_norm
 
 
 def model():
@@ -45,12 +46,6 @@ def test_a_forward_set_on_an_instance_is_sampled(patch, where, training, rng, se
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(m.training == training for m in network.modules())
     assert module.forward is held
-
-
-def weight_norm(layer):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        nn.utils.weight_norm(layer)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ class Thinned:
             axis, length = batch
             if self._mode == "expand" and axis != 0:
                 raise ConfigError(f"mode 'expand' needs the batch at axis 0, got {axis}; use mode='loop'")
+            self.close()  # the copy of an earlier look
             found = look(self._model, args, kwargs, axis, length, self._memory, whole=whole)
             self._finish.doubt(found.sampler.outputs)
             before, needed = found.sampler.before, found.needed(length, found.elements)
